@@ -1,0 +1,64 @@
+"""The command line: one verb, one module of `cammcorder.commands`.
+
+A verb's module is imported when it is called for; building the parser needs only the argument
+tables below them. Exit codes: 0 done, 1 failed (for `check`: the clip has faults), 2 the request
+cannot be carried out as it stands, 130 interrupted with nothing to keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from cammcorder import __version__
+
+VERBS = ("record", "extract", "info", "check", "report", "demo")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and say how it went, as an exit code."""
+    options = _parser().parse_args(arguments)
+    from camm.errors import CammError
+
+    try:
+        return int(options.run(options))
+    except CammError as error:
+        return _failed(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python must not complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{name}{error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cammcorder",
+        description="A camcorder that writes CAMM: film a rig with its motion, read clips back.",
+        epilog="exit codes: 0 done, 1 failed, 2 the request cannot be carried out as it stands",
+    )
+    parser.add_argument("--version", action="version", version=f"cammcorder {__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for verb in VERBS:
+        module = import_module(f"cammcorder.commands.{verb}")
+        summary = (module.__doc__ or "").splitlines()[0]
+        command = verbs.add_parser(verb, help=summary, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"cammcorder: {message}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

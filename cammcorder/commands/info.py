@@ -1,0 +1,187 @@
+"""show what a clip holds: its tracks, and the motion metadata by packet type
+
+Works with any MP4; where there is no camera motion metadata it says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from camm import PacketType
+    from muxer.clip import Clip, Track
+
+_LONGEST_VALUE = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this verb."""
+    parser.add_argument("clip", metavar="CLIP", help="the MP4 file to look at")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the facts of the clip."""
+    from muxer import reader
+
+    with reader.open(options.clip) as clip:
+        facts = _facts(clip)
+    if options.json:
+        import json
+
+        sys.stdout.write(json.dumps(_without_nan(facts), indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _lines(facts))
+    return 0
+
+
+def _facts(clip: Clip) -> dict[str, Any]:
+    return {
+        "path": clip.path,
+        "size": clip.size,
+        "duration_s": clip.duration_ns / 1e9,
+        "created": clip.created.isoformat() if clip.created else None,
+        "make": clip.make,
+        "model": clip.model,
+        "fragmented": clip.fragmented,
+        "moov_first": clip.moov_first,
+        "tracks": [_track(track) for track in clip.tracks],
+        "records": [_records(clip, kind) for kind in clip.counts],
+        "faults": dict(clip.records.faults),
+        "metadata": clip.metadata,
+    }
+
+
+def _track(track: Track) -> dict[str, Any]:
+    return {
+        "number": track.number,
+        "codec": track.codec,
+        "handler": track.handler.kind.decode("latin-1"),
+        "timescale": track.timescale,
+        "samples": len(track.table),
+        "duration_s": track.duration_ns / 1e9,
+        "width": track.width,
+        "height": track.height,
+        "sample_rate": track.sample_rate,
+        "channels": track.channels,
+    }
+
+
+def _records(clip: Clip, kind: PacketType) -> dict[str, Any]:
+    records = clip.records
+    t_ns = records.t_ns[records.kind == kind]
+    first, last = int(t_ns.min()), int(t_ns.max())
+    return {
+        "type": int(kind),
+        "name": kind.label,
+        "count": len(t_ns),
+        "first_s": first / 1e9,
+        "last_s": last / 1e9,
+        "rate_hz": (len(t_ns) - 1) * 1e9 / (last - first) if last > first else None,
+    }
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """The same with null for NaN and infinities, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def _lines(facts: dict[str, Any]) -> Iterable[str]:
+    """The facts for a person, in columns."""
+    if facts["fragmented"]:
+        layout = "unfinished recording (fragments)"
+    else:
+        layout = "moov in front" if facts["moov_first"] else "moov at the end"
+    camera = " ".join(filter(None, (facts["make"], facts["model"])))
+    yield from _table(
+        [
+            ("clip", facts["path"]),
+            ("size", f"{facts['size']:,} bytes"),
+            ("duration", f"{facts['duration_s']:.3f} s"),
+            ("created", facts["created"] or "not set"),
+            ("camera", camera or "not named"),
+            ("layout", layout),
+        ]
+    )
+    yield ""
+    yield from _table(
+        [("track", "codec", "handler", "timescale", "samples", "duration", "")]
+        + [
+            (
+                str(track["number"]),
+                track["codec"] or "?",
+                track["handler"],
+                str(track["timescale"]),
+                str(track["samples"]),
+                f"{track['duration_s']:.3f} s",
+                _picture_or_sound(track),
+            )
+            for track in facts["tracks"]
+        ]
+    )
+    yield ""
+    if facts["records"]:
+        yield from _table(
+            [("type", "records", "count", "first", "last", "rate")]
+            + [
+                (
+                    str(row["type"]),
+                    row["name"],
+                    str(row["count"]),
+                    f"{row['first_s']:.6f} s",
+                    f"{row['last_s']:.6f} s",
+                    f"{row['rate_hz']:.2f} Hz" if row["rate_hz"] else "-",
+                )
+                for row in facts["records"]
+            ]
+        )
+    elif any(track["codec"] == "camm" for track in facts["tracks"]):
+        yield "the camera motion metadata track is empty"
+    else:
+        yield "no camera motion metadata"
+    for reason, count in facts["faults"].items():
+        yield f"fault: {reason}: {count}"
+    if facts["metadata"]:
+        yield ""
+        yield from _table([(name, _summary(value)) for name, value in facts["metadata"].items()])
+
+
+def _picture_or_sound(track: dict[str, Any]) -> str:
+    if track["width"]:
+        rate = track["samples"] / track["duration_s"] if track["duration_s"] else 0
+        return f"{track['width']} x {track['height']}, {rate:.2f} frames/s"
+    if track["channels"]:
+        return f"{track['sample_rate']} Hz, {track['channels']} channels"
+    return ""
+
+
+def _summary(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """A value of the clip's own metadata in a few words; `--json` has it whole."""
+    if isinstance(value, Mapping):
+        text = ", ".join(value)
+    elif isinstance(value, list):
+        text = f"{len(value)} values"
+    else:
+        text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    """Lines with columns that stand one below another, as wide as they must be and never cut."""
+    shown = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _printable(text: str) -> str:
+    """Escapes for what would move a terminal's cursor: the words in a file can be anybody's."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

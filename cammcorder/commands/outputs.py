@@ -1,0 +1,31 @@
+"""Where a command may write: asked before the work, so that none is lost to a taken name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from camm.errors import UsageError
+
+
+def free_file(path: Path, *, force: bool) -> Path:
+    """The path, once something may be written there.
+
+    UsageError where it exists (unless `force`) or is a folder, where its folder does not exist, and
+    where that folder cannot be written to.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: choose another name, or --force to replace it")
+    writable_folder(path.parent)
+    return path
+
+
+def writable_folder(folder: Path) -> Path:
+    """The folder, once it is known that files can be made in it; else UsageError."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}: make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to the folder {folder}: check its permissions")
+    return folder

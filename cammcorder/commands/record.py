@@ -1,0 +1,162 @@
+"""Film and record motion into one MP4, from sensors, from a simulated rig or from recorded logs.
+
+Ends after --duration, at the end of all replayed input, or with Ctrl-C (or SIGTERM), which finishes
+the clip properly. While it records, the file is called NAME.unfinished.mp4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from camm.errors import UsageError
+
+if TYPE_CHECKING:
+    from daemon.rig import Rig
+    from daemon.session import Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `record` can be told."""
+    source = parser.add_argument_group("where the motion comes from")
+    source.add_argument("--sim", metavar="SCENARIO", help='a simulated rig: "walk" or a TOML file')
+    source.add_argument("--replay", metavar="LOG", type=Path, help="a log of NMEA or UBX bytes")
+    source.add_argument("--replay-video", metavar="FILE", type=Path, help="a film beside the log")
+    source.add_argument("--i2c", metavar="N", type=int, help="ICM-20948 on the bus /dev/i2c-N")
+    source.add_argument("--gps", metavar="PORT", help="GPS receiver, such as /dev/ttyACM0")
+    source.add_argument("--baud", type=int, default=115_200, help="of the receiver (%(default)s)")
+    source.add_argument(
+        "--mount",
+        metavar="X,Y,Z",
+        default="right,forward,up",
+        help="where the axes of the IMU point, seen from behind the camera (%(default)s)",
+    )
+    parser.add_argument("-o", "--output", metavar="CLIP", type=Path, required=True)
+    parser.add_argument("--force", action="store_true", help="replace CLIP if it exists")
+    parser.add_argument(
+        "--duration", metavar="S", type=_positive, help="seconds from the first frame on"
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=_speed,
+        help="of simulation and replay: times real time, or max (1)",
+    )
+    parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Record one clip."""
+    from cammcorder.commands.outputs import free_file
+
+    output = free_file(options.output, force=options.force)
+    truth = output.with_suffix(".truth.npz")
+    if options.sim is not None:
+        free_file(truth, force=options.force)
+    with choose_rig(options) as rig:
+        result = film(rig, output, options.duration, options.filter)
+        if rig.save_truth is not None:
+            rig.save_truth(truth)
+    sys.stdout.write("\n".join(summary(result)) + "\n")
+    return 0
+
+
+def choose_rig(options: argparse.Namespace) -> Rig:
+    """The rig that the options ask for; UsageError where they contradict each other."""
+    replayed = options.replay is not None or options.replay_video is not None
+    wired = options.i2c is not None or options.gps is not None
+    if [options.sim is not None, replayed, wired].count(True) != 1:
+        raise UsageError(
+            "say where the motion comes from: --sim SCENARIO, or --replay LOG "
+            "[--replay-video FILE], or --i2c N and --gps PORT"
+        )
+    if options.speed is not None and wired:
+        raise UsageError("--speed is for --sim and --replay: real sensors keep their own time")
+    speed = None if options.speed == 0 else options.speed or 1.0
+    from daemon.rig import hardware_rig, replay_rig, simulated_rig
+
+    if options.sim is not None:
+        return simulated_rig(options.sim, speed)
+    if replayed:
+        return replay_rig(options.replay, options.replay_video, speed)
+    try:
+        x, y, z = options.mount.split(",")
+    except ValueError:
+        raise UsageError(f"--mount takes three directions, found {options.mount!r}") from None
+    return hardware_rig(
+        i2c_bus=options.i2c, gps_port=options.gps, gps_baud=options.baud, mount=(x, y, z)
+    )
+
+
+def film(rig: Rig, output: Path, duration_s: float | None, filter_name: str) -> Result:
+    """Record with a progress bar on the terminal, if there is one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from cammcorder import __version__
+    from daemon.session import Progress as Filmed
+    from daemon.session import RecordingSession
+
+    duration_ns = None if duration_s is None else round(duration_s * 1e9)
+    session = RecordingSession(rig, output, filter_name=filter_name, version=__version__)
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("recording {task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f} s"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[counts]}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    task = progress.add_task(output.name, total=duration_s, counts="")
+
+    def watch(filmed: Filmed) -> None:
+        counts = "  ".join(f"{name} {count}" for name, count in filmed.delivered.items())
+        progress.update(task, completed=filmed.filmed_ns / 1e9, counts=counts)
+
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with progress:
+            return session.record(duration_ns, watch)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def summary(result: Result) -> list[str]:
+    """What was recorded and what was not, in two lines."""
+    statistics = result.statistics
+    records = ", ".join(
+        f"{kind.label} {count}" for kind, count in sorted(statistics.written.items()) if count
+    )
+    sources = result.metadata["sources"]
+    lost = {name: source["lost"] for name, source in sources.items() if source["lost"]}
+    trouble = [f"{name} lost {count}" for name, count in lost.items()]
+    trouble += [f"{name} late {count}" for name, count in result.metadata["late"].items()]
+    trouble += [f"{name}: {source['error']}" for name, source in sources.items() if source["error"]]
+    return [
+        f"{result.path}: {result.duration_ns / 1e9:.1f} s, {statistics.frames} frames, "
+        + ("; ".join(trouble) or "nothing lost"),
+        f"  {records or 'no metadata'}",
+    ]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value
+
+
+def _speed(text: str) -> float:
+    """0 stands for "as fast as it goes"."""
+    return 0.0 if text == "max" else _positive(text)

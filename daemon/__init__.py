@@ -1,0 +1,1 @@
+"""The recording session, and what will surround it: configuration, storage, control."""

@@ -1,0 +1,222 @@
+"""The rig: which devices a recording draws on, real or simulated or replayed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from camm.frames import Array, mount_from_axes
+from daemon.sources import CameraSource, GpsSource, ImuSource, MagSource, Source
+from drivers.ak09916 import Ak09916
+from drivers.bus import I2CBus, LinuxI2C
+from drivers.camera_file import FileCamera
+from drivers.clock import Clock, HostClock
+from drivers.gps import GpsReceiver
+from drivers.gps_fix import Latency
+from drivers.icm20948 import Icm20948
+from fusion.fuser import OrientationFuser
+
+_RATE_HZ = 225.0
+_GYRO_RANGE_DPS = 1000.0
+_ACCEL_RANGE_G = 8.0
+_MAG_RANGE_UT = 4912.0
+_NEARLY = 0.999  # of full scale: what reads more has probably been more
+_WARM_UP_NS = 3_000_000_000
+"""After this long the clock fits hold to 0.1 ms and the filter knows up, down and north."""
+_DEFAULT_BAUD = 115_200
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Rig:
+    """Sources and what must be known of them. A context manager: leaving it closes what it holds.
+
+    `mount`       R_camera,sensor of the inertial sensor (3, 3)
+    `about`       what the clip should remember of the rig besides its sources
+    `warm_up_ns`  how long the sensors run before the camera starts
+    `begin`       called when it does
+    """
+
+    clock: Clock
+    imu: ImuSource | None = None
+    mag: MagSource | None = None
+    gps: GpsSource | None = None
+    camera: CameraSource | None = None
+    mount: Array = field(default_factory=lambda: np.eye(3))
+    make: str = "cammcorder"
+    model: str = "rig"
+    about: Mapping[str, Any] = field(default_factory=dict)
+    warm_up_ns: int = _WARM_UP_NS
+    begin: Callable[[], None] = _nothing
+    save_truth: Callable[[Path], None] | None = None
+    holds: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def sensors(self) -> list[Source]:
+        """All sources but the camera."""
+        found = (self.imu, self.mag, self.gps)
+        return [source for source in found if source is not None]
+
+    @property
+    def all_sources(self) -> list[Source]:
+        """All sources, in the order in which they must be opened."""
+        return [*self.sensors, *([self.camera] if self.camera is not None else [])]
+
+    def fuser(self, filter_name: str) -> OrientationFuser:
+        """What makes an orientation of the samples of this rig's sensors."""
+        return OrientationFuser(
+            filter_name,
+            self.mount,
+            gyro_limit=_NEARLY * math.radians(_GYRO_RANGE_DPS),
+            accel_limit=_NEARLY * _ACCEL_RANGE_G * 9.80665,
+            mag_limit=_NEARLY * _MAG_RANGE_UT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.holds.close()
+
+
+def _motion_sources(bus: I2CBus, clock: Clock) -> tuple[ImuSource, MagSource]:
+    """The ICM-20948, and the magnetometer in its package, which it lets through to the bus."""
+
+    def imu(clock: Clock) -> Icm20948:
+        chip = Icm20948.probe(bus)
+        chip.configure(
+            clock,
+            rate_hz=_RATE_HZ,
+            gyro_range_dps=_GYRO_RANGE_DPS,
+            accel_range_g=_ACCEL_RANGE_G,
+        )
+        return chip
+
+    def mag(clock: Clock) -> Ak09916:
+        chip = Ak09916.probe(bus)
+        chip.configure(clock)
+        return chip
+
+    return ImuSource("imu", clock, imu), MagSource("mag", clock, mag)
+
+
+def hardware_rig(
+    *,
+    i2c_bus: int | None = None,
+    gps_port: str | None = None,
+    gps_baud: int = _DEFAULT_BAUD,
+    video: Path | None = None,
+    mount: tuple[str, str, str] = ("right", "forward", "up"),
+) -> Rig:
+    """A rig of real devices: an ICM-20948 on /dev/i2c-N, a GPS receiver on a serial port.
+
+    `mount` says where the inertial sensor's x, y and z axes point, seen from behind the camera.
+    """
+    clock = HostClock()
+    rig = Rig(clock, mount=mount_from_axes(x=mount[0], y=mount[1], z=mount[2]), model=_host_model())
+    if i2c_bus is not None:
+        bus = rig.holds.enter_context(LinuxI2C(i2c_bus))
+        rig.imu, rig.mag = _motion_sources(bus, clock)
+    if gps_port is not None:
+        rig.gps = GpsSource(clock, lambda clock: GpsReceiver(gps_port, gps_baud, clock), Latency())
+    if video is not None:
+        rig.camera = CameraSource(FileCamera(video, clock), clock)
+    return rig
+
+
+def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
+    """A rig in software, at `speed` times real time (None: as fast as it goes).
+
+    The sensors warm up as fast as the host can; only the filming keeps to the speed.
+    """
+    from hw_sim.clock import VirtualClock
+    from hw_sim.rig import SimulatedRig
+    from hw_sim.scenario import load_scenario
+
+    scenario = load_scenario(scenario_name)
+    clock = VirtualClock(_BOOTED_NS, int(scenario.start.timestamp() * 1e6) * 1000)
+    simulated = SimulatedRig(scenario, clock)
+    mount = scenario.mount
+    rig = Rig(
+        clock,
+        mount=mount_from_axes(x=mount.x, y=mount.y, z=mount.z),
+        model="simulated rig",
+        about={"simulation": {"scenario": scenario.name, "seed": scenario.seed}},
+        save_truth=simulated.save_truth,
+    )
+
+    def begin() -> None:
+        clock.speed = speed
+
+    rig.begin = begin
+    rig.holds.callback(simulated.close)
+    simulated.start()
+    rig.imu, rig.mag = _motion_sources(simulated.bus, clock)
+    baud = scenario.gps.baud
+    rig.gps = GpsSource(
+        clock, lambda clock: GpsReceiver(simulated.gps_port, baud, clock), Latency()
+    )
+    rig.camera = CameraSource(simulated.camera, clock)
+    return rig
+
+
+def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig:
+    """Recorded input through the same doors: receiver bytes over a pty, a film packet by packet."""
+    from hw_sim.clock import VirtualClock
+    from hw_sim.replay import ReplayedReceiver
+
+    clock = VirtualClock(_BOOTED_NS, HostClock().utc_ns())
+    about = {"log": log.name if log else None, "video": video.name if video else None}
+    rig = Rig(
+        clock,
+        model="replay",
+        about={"replay": {key: value for key, value in about.items() if value}},
+        warm_up_ns=0,
+    )
+    receiver = ReplayedReceiver(clock, log, _DEFAULT_BAUD) if log is not None else None
+
+    def begin() -> None:
+        clock.speed = speed
+        if receiver is not None:
+            receiver.start()
+
+    rig.begin = begin
+    if receiver is not None:
+        rig.holds.callback(receiver.close)
+        path = receiver.path
+        rig.gps = GpsSource(
+            clock,
+            lambda clock: GpsReceiver(path, _DEFAULT_BAUD, clock),
+            Latency(),
+            ended=lambda: receiver.done,
+        )
+    if video is not None:
+        rig.camera = CameraSource(FileCamera(video, clock), clock)
+    return rig
+
+
+_BOOTED_NS = 3_600_000_000_000
+"""CLOCK_MONOTONIC of a simulated host: up for an hour, so that nothing starts at zero."""
+
+
+def _host_model() -> str:
+    """What the host calls itself, "Raspberry Pi 5 Model B Rev 1.0"; "rig" where it does not."""
+    try:
+        return Path("/proc/device-tree/model").read_text().rstrip("\0") or "rig"
+    except OSError:
+        return "rig"

@@ -1,0 +1,394 @@
+"""Sources: a device, its clock fit and a thread that keeps asking it.
+
+A source hands over what it measured, in blocks that carry CLOCK_MONOTONIC times of when that was.
+It knows nothing of files. One that fails is closed and opened again, ever more patiently, while the
+others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from camm import CammError, Packet, PacketType, Samples, StreamFormat
+from drivers.camera import Camera
+from drivers.clock import Clock
+from drivers.clock_fit import ClockFit
+from drivers.errors import EndOfSource
+from drivers.gps import GpsReceiver, Latency
+from drivers.imu import Imu, ImuBurst, MagBurst, Magnetometer
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_NS = 200_000_000
+_LONGEST_PAUSE_NS = 5_000_000_000
+
+_GATHER_NS = 100_000_000
+
+_SERIAL_NOISE_NS = 2_000_000.0
+"""How finely a serial port tells when bytes came in: its buffers are emptied in portions."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inertial:
+    """Angular rate and specific force in the sensor's axes, both (N, 3), and their period."""
+
+    t_ns: npt.NDArray[np.int64]
+    gyro: npt.NDArray[np.float64]
+    accel: npt.NDArray[np.float64]
+    period_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Magnetic:
+    """Magnetic field in the axes of the inertial sensor, (N, 3), microtesla."""
+
+    t_ns: npt.NDArray[np.int64]
+    field: npt.NDArray[np.float64]
+
+
+Content: TypeAlias = Inertial | Magnetic | Samples | Sequence[Packet] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """Something a source hands over.
+
+    `complete_until_ns`  nothing that was measured before this will follow; None with the last word
+    `at_ns`              when it was handed over
+    """
+
+    source: str
+    content: Content
+    complete_until_ns: int | None
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatistics:
+    """How a source has fared.
+
+    `delivered` samples or packets; `lost` samples that were measured and never came; `failures`
+    times it had to be opened again; `error` what the last failure said.
+    """
+
+    delivered: int = 0
+    lost: int = 0
+    failures: int = 0
+    error: str = ""
+
+
+class Source(ABC):
+    """One device and the loop that reads it. `open`, then `start`; `finished` when it has ended."""
+
+    comes_back = True
+    """Whether a recording can go on with the device once it has been away."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        self.finished = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._delivered = self._lost = self._failures = 0
+        self._error = ""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Find the device and set it up. CammError where that cannot be done."""
+
+    @abstractmethod
+    def read(self) -> Delivery | None:
+        """Wait for the next delivery, a fraction of a second at most. EndOfSource at the end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the device. May be called twice."""
+
+    def rest(self) -> Delivery | None:
+        """What has been read and not been handed over yet."""
+        return None
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the clip should remember of the device."""
+        return {}
+
+    @property
+    def statistics(self) -> SourceStatistics:
+        """A snapshot of the counters."""
+        return SourceStatistics(self._delivered, self._lost, self._failures, self._error)
+
+    def start(self, deliver: Callable[[Delivery], None]) -> None:
+        """Read in a thread of its own until stopped; the device is open already."""
+        self._thread = self.clock.thread(lambda: self._run(deliver), self.name)
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
+            self.clock.join(self._thread)
+
+    def stopped(self) -> bool:
+        """Whether `stop` was called: for what waits inside of `read`."""
+        return self._stop.is_set()
+
+    def _run(self, deliver: Callable[[Delivery], None]) -> None:
+        try:
+            self._supervise(deliver)
+            if (rest := self.rest()) is not None:
+                deliver(rest)
+        finally:
+            self.close()
+            self.finished = True
+            deliver(Delivery(self.name, None, None, self.clock.now_ns()))
+
+    def _supervise(self, deliver: Callable[[Delivery], None]) -> None:
+        pause_ns = _FIRST_PAUSE_NS
+        opened = True
+        while not self.stopped():
+            try:
+                if not opened:
+                    self.open()
+                    opened = True
+                delivery = self.read()
+            except EndOfSource:
+                return
+            except (CammError, OSError) as error:
+                self._failures += 1
+                self._error = str(error)
+                _log.warning("%s: %s", self.name, error)
+                self.close()
+                if not self.comes_back:
+                    return
+                opened = False
+                self._pause(pause_ns)
+                pause_ns = min(2 * pause_ns, _LONGEST_PAUSE_NS)
+                continue
+            if delivery is not None:
+                pause_ns = _FIRST_PAUSE_NS
+                deliver(delivery)
+
+    def _pause(self, pause_ns: int) -> None:
+        until_ns = self.clock.now_ns() + pause_ns
+        while not self.stopped() and (left := until_ns - self.clock.now_ns()) > 0:
+            self.clock.sleep_until(self.clock.now_ns() + min(left, _FIRST_PAUSE_NS))
+
+
+_Device = TypeVar("_Device", Imu, Magnetometer)
+_Burst: TypeAlias = ImuBurst | MagBurst
+
+
+class _SampledSource(Source, Generic[_Device]):
+    """A chip that counts its samples: polled in its own rhythm, stamped by a clock fit.
+
+    The chip decides how often it must be asked; what it gives is gathered for a tenth of a second,
+    since everything behind costs by the block and not by the sample.
+    """
+
+    def __init__(self, name: str, clock: Clock, make: Callable[[Clock], _Device]) -> None:
+        super().__init__(name, clock)
+        self._make: Callable[[Clock], _Device] = make
+        self._device: _Device | None = None
+        self._fit = ClockFit(1.0)
+        self._poll_ns = self._hand_over_ns = 0
+        self._newest_ns: int | None = None
+        self._times: list[npt.NDArray[np.int64]] = []
+        self._rows: list[npt.NDArray[np.float64]] = []
+
+    @abstractmethod
+    def _content(
+        self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> Inertial | Magnetic:
+        """The block of gathered measurements."""
+
+    def open(self) -> None:
+        self._device = self._make(self.clock)
+        self._fit = ClockFit(1e9 / self._device.rate_hz)
+        self._poll_ns = self._hand_over_ns = self.clock.now_ns()
+
+    def close(self) -> None:
+        if self._device is not None:
+            self._device.close()
+
+    def describe(self) -> Mapping[str, Any]:
+        device = self._device
+        return {
+            **(device.description if device else {}),
+            "clock_fit": asdict(self._fit.statistics),
+        }
+
+    def read(self) -> Delivery | None:
+        device = self._device
+        if device is None:
+            raise CammError(f"{self.name} is not open")
+        # Polls that were missed are not made up for.
+        self._poll_ns = max(self._poll_ns + device.poll_interval_ns, self.clock.now_ns())
+        self.clock.sleep_until(self._poll_ns)
+        burst: _Burst | None = device.read_burst(self.clock)
+        if burst is not None:
+            self._times.append(self._stamps(burst))
+            self._rows.append(burst.values)
+        if self.clock.now_ns() < self._hand_over_ns:
+            return None
+        return self.rest()
+
+    def rest(self) -> Delivery | None:
+        if not self._times:
+            return None
+        t_ns, values = np.concatenate(self._times), np.concatenate(self._rows)
+        self._times, self._rows = [], []
+        now_ns = self.clock.now_ns()
+        self._hand_over_ns = now_ns + _GATHER_NS
+        return Delivery(self.name, self._content(t_ns, values), int(t_ns[-1]) + 1, now_ns)
+
+    def _stamps(self, burst: _Burst) -> npt.NDArray[np.int64]:
+        """When the samples of a burst were measured.
+
+        Never before an earlier one: a fit that corrects itself must not turn time round.
+        """
+        self._fit.observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns)
+        counts = np.arange(burst.first_count, burst.first_count + len(burst))
+        t_ns = self._fit.times(counts) - burst.group_delay_ns
+        if self._newest_ns is not None and t_ns[0] <= self._newest_ns:
+            t_ns = np.maximum(t_ns, self._newest_ns + 1 + np.arange(len(burst)))
+        self._newest_ns = int(t_ns[-1])
+        self._delivered += len(burst)
+        self._lost += burst.lost
+        return t_ns
+
+
+class ImuSource(_SampledSource[Imu]):
+    """Gyroscope and accelerometer. `make` finds the chip and configures it."""
+
+    def _content(self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Inertial:
+        return Inertial(t_ns, values[:, :3], values[:, 3:], round(self._fit.period_ns))
+
+
+class MagSource(_SampledSource[Magnetometer]):
+    """Magnetometer. `make` finds the chip and configures it."""
+
+    def _content(self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Magnetic:
+        return Magnetic(t_ns, values)
+
+
+class GpsSource(Source):
+    """A GPS receiver. `make` opens its port.
+
+    A fix is stamped with the moment of its GPS time, which the receiver's messages tell some tenths
+    of a second later; `latency` says how many at the least and at the most. `ended` tells of a
+    replayed log that all of it has been sent.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        make: Callable[[Clock], GpsReceiver],
+        latency: Latency,
+        ended: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__("gps", clock)
+        self._make = make
+        self._latency = latency
+        self._ended = ended
+        self._receiver: GpsReceiver | None = None
+        # One count is a nanosecond of GPS time; crystals of hosts are good to 100 ppm and steady.
+        self._fit = ClockFit(1.0, tolerance=1e-4, drift_ppm=0.05)
+        self._kind: PacketType | None = None
+        self._newest_gps_ns = 0
+        self._newest_ns: int | None = None
+
+    def open(self) -> None:
+        self._receiver = self._make(self.clock)
+
+    def close(self) -> None:
+        if self._receiver is not None:
+            self._receiver.close()
+
+    def gps_time_ns_at(self, t_ns: int) -> int | None:
+        """GPS time of a moment of CLOCK_MONOTONIC, by the newest fix; None before any."""
+        if self._newest_ns is None:
+            return None
+        return self._newest_gps_ns + t_ns - self._newest_ns
+
+    def describe(self) -> Mapping[str, Any]:
+        receiver = self._receiver
+        return {
+            "port": receiver.name if receiver else "",
+            **(asdict(receiver.statistics) if receiver else {}),
+            "latency_assumed_ns": [self._latency.shortest_ns, self._latency.longest_ns],
+            "clock_fit": asdict(self._fit.statistics),
+        }
+
+    def read(self) -> Delivery | None:
+        receiver = self._receiver
+        if receiver is None:
+            raise CammError("gps is not open")
+        fix = receiver.read()
+        now_ns = self.clock.now_ns()
+        # A message later than this after its moment is late, whatever fragment it was meant for.
+        complete_ns = now_ns - 2 * self._latency.longest_ns
+        if fix is None:
+            if self._ended():
+                raise EndOfSource(0, "the replayed receiver has said all")
+            return Delivery(self.name, None, complete_ns, now_ns)
+        if fix.gps_time_ns <= self._newest_gps_ns or self._kind not in {None, fix.kind}:
+            self._lost += 1
+            return None
+        self._kind, self._newest_gps_ns = fix.kind, fix.gps_time_ns
+        self._fit.observe(
+            fix.gps_time_ns,
+            fix.arrival_ns - self._latency.longest_ns,
+            fix.arrival_ns - self._latency.shortest_ns,
+            _SERIAL_NOISE_NS,
+        )
+        t_ns = self._fit.times(np.array([fix.gps_time_ns]))
+        if self._newest_ns is not None:
+            t_ns = np.maximum(t_ns, self._newest_ns + 1)
+        self._newest_ns = int(t_ns[0])
+        self._delivered += 1
+        block = Samples(fix.kind, t_ns, fix.values)
+        return Delivery(self.name, block, max(complete_ns, self._newest_ns + 1), now_ns)
+
+
+class CameraSource(Source):
+    """The camera. Opened early, for its formats; it films from `start` on."""
+
+    comes_back = False  # its streams are described at the head of the file
+
+    def __init__(self, camera: Camera, clock: Clock) -> None:
+        super().__init__("camera", clock)
+        self._camera = camera
+        self.formats: Sequence[StreamFormat] = ()
+        """The streams, once it has been opened."""
+        self.first_frame_ns: int | None = None
+        """Presentation time of the first frame: movie time zero."""
+
+    def open(self) -> None:
+        self._camera.open()
+        self.formats = self._camera.formats
+
+    def close(self) -> None:
+        self._camera.close()
+
+    def describe(self) -> Mapping[str, Any]:
+        streams = [f"{stream.kind} {stream.codec}" for stream in self.formats]
+        return {"device": self._camera.name, "streams": streams}
+
+    def read(self) -> Delivery | None:
+        packets = self._camera.read()
+        pictures = [packet for packet in packets if packet.stream == 0]
+        if self.first_frame_ns is None and pictures:
+            self.first_frame_ns = pictures[0].pts_ns
+        self._delivered += len(pictures)
+        now_ns = self.clock.now_ns()
+        return Delivery(self.name, packets, now_ns, now_ns)

@@ -1,0 +1,248 @@
+"""From raw motion samples to the orientation of the camera, while they come in.
+
+The fuser stands between the drivers, which deliver in bursts and not in step, and the filter,
+which wants one evenly spaced row after another. It pairs the two streams by time, keeps out what
+would poison the filter, and turns the result into what CAMM type 0 says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from camm.errors import UsageError
+from camm.frames import Array, check_mount, to_angle_axis, world_from_camera
+from camm.packets import VALUE_DTYPES, PacketType
+from camm.samples import Samples
+from fusion.orientation import OrientationFilter, check_name, make_filter
+
+_log = logging.getLogger(__name__)
+
+Times = npt.NDArray[np.int64]
+
+RESTART_NS = 1_000_000_000
+"""A gap after which the last angular rate says nothing any more: the filter starts again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionStatistics:
+    """What became of the samples so far.
+
+    `filter`            the filter at work, "" before the first sample: not always the one asked
+                        for, see `make_filter`
+    `fused`             orientations given out, or about to be
+    `waiting`           inertial samples that wait for the magnetometer
+    `without_field`     of the fused, those that had no magnetic sample near enough
+    `without_force`     of the fused, those whose accelerometer was saturated or not finite
+    `bad_gyro`          inertial samples left out: angular rate saturated or not finite
+    `bad_field`         magnetic samples left out: saturated or not finite
+    `out_of_order`      samples left out, of both kinds: not later than the one before
+    `gaps`              places where inertial samples are missing, and the turn was bridged
+    `restarts`          gaps too long for that
+    """
+
+    filter: str = ""
+    fused: int = 0
+    waiting: int = 0
+    without_field: int = 0
+    without_force: int = 0
+    bad_gyro: int = 0
+    bad_field: int = 0
+    out_of_order: int = 0
+    gaps: int = 0
+    restarts: int = 0
+
+
+class OrientationFuser:
+    """Makes type 0 samples of inertial and magnetic blocks. One thread at a time.
+
+    Blocks go in by `add_imu` and `add_mag` in any sizes, `take` gives out what is ready, `flush`
+    the rest. What comes out depends on the sequence of these calls alone, never on when they were
+    made.
+
+    An inertial sample waits for the magnetic one behind it, for as long as one can still come that
+    is of use: the field is interpolated between neighbours at most `mag_reach_ns` apart, and where
+    there are none the filter goes on without. So nothing waits where there is no magnetometer, or
+    when it has fallen silent.
+
+    `mount`         R_camera,sensor, the same for both sensors: whoever reads them has turned the
+                    magnetometer's axes into the inertial sensor's
+    `*_limit`       full scale in the units of the samples; a row that reaches it on any axis is
+                    saturated
+    """
+
+    def __init__(
+        self,
+        filter_name: str,
+        mount: npt.ArrayLike,
+        *,
+        mag_reach_ns: int = 150_000_000,
+        gyro_limit: float = np.inf,
+        accel_limit: float = np.inf,
+        mag_limit: float = np.inf,
+    ) -> None:
+        self._filter_name = check_name(filter_name)
+        self._mount = check_mount(mount)
+        self._mag_reach_ns = mag_reach_ns
+        self._gyro_limit = gyro_limit
+        self._accel_limit = accel_limit
+        self._mag_limit = mag_limit
+        self._imu = _Queue(columns=6)
+        self._mag = _Queue(columns=3)
+        self._counts: Counter[str] = Counter()
+        # Known with the first block: the filter, its period, and the sample fused last.
+        self._filter: OrientationFilter | None = None
+        self._period_ns = 0
+        self._t_ns = 0
+        self._gyro = np.zeros((1, 3))
+        self.set_declination(0.0)
+
+    def set_declination(self, declination: float) -> None:
+        """Turn what is fused from now on to true north; radians, magnetic north east of true."""
+        # The way from the filter's orientation to the camera's is linear in the quaternion: what it
+        # makes of the four units is all there is to know of it.
+        self._camera = world_from_camera(np.eye(4), self._mount, declination=declination)
+
+    def add_imu(self, t_ns: Times, gyro: Array, accel: Array, period_ns: int) -> None:
+        """Inertial samples: int64[N], rad/s (N, 3) and m/s^2 (N, 3) in sensor axes.
+
+        `period_ns` is the sample period as it is known to be. The filter is made for the first one
+        and every turn scaled by the time that it really took, so a learned period may move
+        a little; UsageError where it moves by more than a tenth, which is another rate.
+        """
+        if self._filter is None:
+            self._filter = make_filter(self._filter_name, period_ns / 1e9)
+            self._period_ns = period_ns
+        elif abs(period_ns - self._period_ns) > self._period_ns // 10:
+            raise UsageError(
+                f"the filter was made for a sample every {self._period_ns} ns, found {period_ns}: "
+                "another rate needs a new OrientationFuser"
+            )
+        good = _within(gyro, self._gyro_limit)
+        self._counts["bad_gyro"] += len(t_ns) - int(np.count_nonzero(good))
+        # A shock saturates the accelerometer first; the turn of that sample is still good.
+        force = np.where(_within(accel, self._accel_limit)[:, None], accel, 0.0)
+        rows = np.concatenate([gyro, force], axis=1)
+        self._counts["out_of_order"] += self._imu.push(t_ns[good], rows[good])
+
+    def add_mag(self, t_ns: Times, field: Array) -> None:
+        """Magnetic samples: int64[N] and the field (N, 3) in sensor axes, any unit."""
+        good = _within(field, self._mag_limit)
+        self._counts["bad_field"] += len(t_ns) - int(np.count_nonzero(good))
+        self._counts["out_of_order"] += self._mag.push(t_ns[good], field[good])
+
+    def take(self) -> Samples | None:
+        """The orientations that are ready since the last call, None where there are none."""
+        waiting = self._imu.t_ns
+        newest_mag = self._mag.newest_ns
+        if newest_mag is None or not len(waiting):
+            return self._fuse(len(waiting))
+        if waiting[-1] - newest_mag > self._mag_reach_ns:
+            return self._fuse(len(waiting))  # whatever field comes now is too far from the last
+        return self._fuse(int(np.searchsorted(waiting, newest_mag, side="right")))
+
+    def flush(self) -> Samples | None:
+        """The orientations of all samples that still wait: the end of a recording."""
+        return self._fuse(len(self._imu.t_ns))
+
+    @property
+    def statistics(self) -> FusionStatistics:
+        name = self._filter.name if self._filter else ""
+        return FusionStatistics(filter=name, waiting=len(self._imu.t_ns), **self._counts)
+
+    def _fuse(self, count: int) -> Samples | None:
+        if not count or self._filter is None:
+            return None
+        t_ns, rows = self._imu.pop(count)
+        gyro, accel = rows[:, :3], np.ascontiguousarray(rows[:, 3:])
+        mag = self._field_at(t_ns)
+        if not self._counts["fused"]:
+            self._t_ns, self._gyro = int(t_ns[0]) - self._period_ns, gyro[:1]
+        steps = np.diff(t_ns, prepend=self._t_ns)
+        breaks = np.flatnonzero(steps > RESTART_NS)
+
+        # The filter takes a row's rate to have lasted one period. The mean of the two ends of the
+        # step, times how long it really was, is the turn between the samples: right to second
+        # order, and what bridges lost samples and a chip whose clock is off.
+        previous = np.concatenate([self._gyro, gyro[:-1]])
+        turns = (previous + gyro) / 2 * (steps / self._period_ns)[:, None]
+        turns[breaks] = gyro[breaks]
+        self._t_ns, self._gyro = int(t_ns[-1]), gyro[-1:]
+
+        parts: list[Array] = []
+        for start, stop in pairwise([0, *breaks.tolist(), count]):
+            if parts:
+                self._filter.restart()
+            rows_of_part = slice(start, stop)
+            parts.append(
+                self._filter.update(turns[rows_of_part], accel[rows_of_part], mag[rows_of_part])
+            )
+        if len(breaks):
+            _log.warning(
+                "no motion samples for %.1f s: the orientation starts again",
+                steps[breaks].max() / 1e9,
+            )
+        self._counts["fused"] += count
+        self._counts["without_field"] += count - int(np.count_nonzero(mag.any(axis=1)))
+        self._counts["without_force"] += count - int(np.count_nonzero(accel.any(axis=1)))
+        self._counts["restarts"] += len(breaks)
+        self._counts["gaps"] += int(np.count_nonzero(2 * steps > 3 * self._period_ns)) - len(breaks)
+
+        # Summed by hand: a matrix product may round differently in blocks of different sizes.
+        camera = (np.concatenate(parts)[:, :, None] * self._camera).sum(axis=1)
+        kind = PacketType.ANGLE_AXIS
+        return Samples(kind, t_ns, to_angle_axis(camera).astype(VALUE_DTYPES[kind]))
+
+    def _field_at(self, t_ns: Times) -> Array:
+        """The field at these times, rows of zeros where no two samples near enough enclose them."""
+        times, values = self._mag.t_ns, self._mag.values
+        field = np.zeros((len(t_ns), 3))
+        after = np.searchsorted(times, t_ns)
+        inside = np.flatnonzero((after > 0) & (after < len(times)))
+        after = after[inside]
+        span = times[after] - times[after - 1]
+        near = span <= self._mag_reach_ns
+        inside, after, span = inside[near], after[near], span[near]
+        part = ((t_ns[inside] - times[after - 1]) / span)[:, None]
+        field[inside] = values[after - 1] * (1 - part) + values[after] * part
+        # Later samples lie behind the last of these: of the past, one neighbour is enough.
+        self._mag.pop(max(int(np.searchsorted(times, t_ns[-1], side="right")) - 1, 0))
+        return field
+
+
+class _Queue:
+    """Rows in order of time, taken in at one end and out at the other."""
+
+    def __init__(self, columns: int) -> None:
+        self.t_ns: Times = np.empty(0, np.int64)
+        self.values: Array = np.empty((0, columns))
+        self.newest_ns: int | None = None
+        """The time of the newest row there ever was."""
+
+    def push(self, t_ns: Times, values: Array) -> int:
+        """Append the rows that are later than all before them; the number of the others."""
+        if not len(t_ns):
+            return 0
+        oldest = t_ns[0] - 1 if self.newest_ns is None else self.newest_ns
+        newest = np.maximum.accumulate(np.concatenate([[oldest], t_ns]))
+        later = t_ns > newest[:-1]
+        self.t_ns = np.concatenate([self.t_ns, t_ns[later]])
+        self.values = np.concatenate([self.values, values[later]])
+        self.newest_ns = int(newest[-1])
+        return len(t_ns) - int(np.count_nonzero(later))
+
+    def pop(self, count: int) -> tuple[Times, Array]:
+        """Take out the oldest rows."""
+        t_ns, values = self.t_ns[:count], self.values[:count]
+        self.t_ns, self.values = self.t_ns[count:], self.values[count:]
+        return t_ns, values
+
+
+def _within(rows: Array, limit: float) -> npt.NDArray[np.bool_]:
+    """The rows that are finite and below the limit; a comparison with NaN is false."""
+    return np.asarray((np.abs(rows) < limit).all(axis=1))

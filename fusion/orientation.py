@@ -1,0 +1,93 @@
+"""Orientation filters: what every one of them promises, and how one is chosen by name.
+
+The libraries disagree about the world (ENU, NWU), about who keeps the state, and about what they
+do with a missing or broken sample. An adapter, one file each, hides all that: behind
+`OrientationFilter` they can be swapped without a reader of the clip noticing but for the accuracy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from camm.errors import UsageError
+from camm.frames import Array
+
+_log = logging.getLogger(__name__)
+
+
+class OrientationFilter(Protocol):
+    """Turns inertial and magnetic samples into orientation, block by block, for one sample period.
+
+    Every call continues where the last one ended: how a recording is cut into blocks makes no
+    difference to what comes out.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name it is chosen by."""
+        ...
+
+    def update(self, gyro: Array, accel: Array, mag: Array) -> Array:
+        """Orientation sensor -> east-north-up, quaternions (N, 4), after each of N samples.
+
+        All three are C-contiguous float64 (N, 3) in sensor axes: rad/s; specific force in m/s^2 (a
+        sensor lying flat reads +9.81 on the axis that points up); field in any unit. A row of zeros
+        in `accel` or `mag` says that there is no such sample, and the filter goes on by what there
+        is. Without any magnetic sample north is arbitrary, and steady but for the gyro's drift.
+        The caller sees to it that all is finite: one NaN would stay in the state for good.
+        """
+        ...
+
+    def restart(self) -> None:
+        """Forget the orientation, as after a gap; keep what was learned of the sensor itself."""
+        ...
+
+
+def _vqf(period_s: float) -> OrientationFilter:
+    try:
+        from fusion.vqf_filter import VqfFilter
+    except ImportError:
+        _log.warning(
+            "vqf is not installed: orientation falls back on Madgwick's filter, with about twice "
+            "the error and much more load. To have it: pip install 'cammcorder[vqf]' (builds with "
+            "g++ and python3-dev)"
+        )
+        return _madgwick(period_s)
+    return VqfFilter(period_s)
+
+
+def _madgwick(period_s: float) -> OrientationFilter:
+    from fusion.madgwick_filter import MadgwickFilter
+
+    return MadgwickFilter(period_s)
+
+
+_FILTERS: dict[str, Callable[[float], OrientationFilter]] = {"vqf": _vqf, "madgwick": _madgwick}
+
+
+def filters() -> tuple[str, ...]:
+    """The names `make_filter` takes, the best first."""
+    return tuple(_FILTERS)
+
+
+def check_name(name: str) -> str:
+    """The name, once it is known to be a filter's; else UsageError."""
+    if name not in _FILTERS:
+        raise UsageError(
+            f"no orientation filter is called {name!r}; there are: {', '.join(_FILTERS)}"
+        )
+    return name
+
+
+def make_filter(name: str, period_s: float) -> OrientationFilter:
+    """A filter for samples `period_s` seconds apart.
+
+    Where vqf is asked for and not installed (there are wheels for x86-64 only) a warning is logged
+    and Madgwick's comes back; its `name` tells. UsageError for a name that is none, or no period.
+    """
+    check_name(name)
+    if not 0 < period_s < float("inf"):
+        raise UsageError(f"an orientation filter needs a sample period above 0 s, found {period_s}")
+    return _FILTERS[name](period_s)

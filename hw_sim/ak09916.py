@@ -1,0 +1,155 @@
+"""The AK09916 behind its registers: the magnetometer in the package of the ICM-20948.
+
+Written from the AK09916C datasheet (015007392-E-02, sections 9 and 11) and the ICM-20948's
+(DS-000189, section 13). Not modelled: the self-test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hw_sim.oscillator import Oscillator
+from hw_sim.rotation import Floats
+from hw_sim.scenario import MagErrors
+
+Times = npt.NDArray[np.int64]
+FieldAt = Callable[[Times], Floats]
+"""Of N instants: the magnetic field in the axes of the IMU in the same package, uT, (N, 3)."""
+
+_ST1, _HXL, _TMPS, _ST2, _CNTL2, _CNTL3 = 0x10, 0x11, 0x17, 0x18, 0x31, 0x32
+_SINGLE = 0x01
+_CONTINUOUS_HZ = {0x02: 10, 0x04: 20, 0x06: 50, 0x08: 100}
+_AFTER = {0x03: 0x10, 0x18: 0x00, 0x32: 0x30}
+"""Where the register pointer goes where it does not go on by one (READ instruction)."""
+
+_MEASUREMENT_S = 0.0072  # typical time for a measurement (section 5.3)
+_NEVER = 1 << 62
+_LSB_UT = 0.15
+_PACKAGE_AXES = (1.0, -1.0, -1.0)
+"""The magnetometer's X is the IMU's; Y and Z point the other way (DS-000189, figures 12, 13)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MagTruth:
+    """What the chip measured, without its errors: uT in the axes of the IMU.
+
+    `t_ns` is the middle of each measurement; `kept` tells those that reached the registers.
+    """
+
+    t_ns: Times
+    field: Floats
+    kept: npt.NDArray[np.bool_]
+
+
+class Ak09916:
+    """One chip, in power-down from the start. `on_bus` tells whether its bus leads to the host."""
+
+    def __init__(
+        self,
+        field: FieldAt,
+        errors: MagErrors,
+        start_ns: int,
+        seed: int,
+        on_bus: Callable[[], bool],
+    ) -> None:
+        self._field = field
+        self._errors = errors
+        self._on_bus = on_bus
+        self._clock = Oscillator(
+            errors.clock_ppm, errors.clock_drift_ppm, errors.clock_drift_period_s, start_ns
+        )
+        self._noise = np.random.default_rng(seed)
+        self._times: list[tuple[Times, bool]] = []
+        self._reset()
+
+    def truth(self) -> MagTruth:
+        """Every measurement so far."""
+        t_ns = np.concatenate([np.empty(0, np.int64), *(t for t, _ in self._times)])
+        kept = np.zeros(len(t_ns), bool)
+        if self._times:
+            last = np.cumsum([len(t) for t, _ in self._times]) - 1
+            kept[last] = [k for _, k in self._times]
+        return MagTruth(t_ns, self._field(t_ns), kept)
+
+    def answers(self) -> bool:
+        return self._on_bus()
+
+    def write(self, register: int, data: bytes, at_ns: int) -> None:
+        self._advance(at_ns)
+        for value in data:
+            if register == _CNTL3 and value & 1:
+                self._reset()
+            elif register == _CNTL2:
+                self._set_mode(value & 0x1F, at_ns)
+            register = _AFTER.get(register, register + 1)
+
+    def read(self, register: int, length: int, at_ns: int) -> bytes:
+        self._advance(at_ns)
+        out = bytearray()
+        for _ in range(length):
+            out.append(self._read_byte(register))
+            register = _AFTER.get(register, register + 1)
+        return bytes(out)
+
+    def _reset(self) -> None:
+        self._mode = 0
+        self._next_ns = _NEVER
+        self._data = bytes(6)
+        self._ready = self._overrun = self._overflow = self._reading = False
+
+    def _set_mode(self, mode: int, at_ns: int) -> None:
+        self._mode = mode
+        self._origin_s = self._clock.chip_s(at_ns) + _MEASUREMENT_S
+        self._made = 0
+        running = mode == _SINGLE or mode in _CONTINUOUS_HZ
+        self._next_ns = int(self._end(np.zeros(1, np.int64))[0]) if running else _NEVER
+
+    def _end(self, number: npt.NDArray[np.int64]) -> Times:
+        """When the measurements of these numbers end."""
+        return self._clock.host_ns(self._origin_s + number / _CONTINUOUS_HZ.get(self._mode, 1))
+
+    def _read_byte(self, register: int) -> int:
+        if register in (0x00, 0x01):
+            return (0x48, 0x09)[register]
+        if register == _ST1:
+            return self._overrun << 1 | self._ready
+        if _HXL <= register <= _ST2:
+            # Reading data holds it fast until ST2 is read; either takes the two flags back.
+            self._ready = self._overrun = False
+            self._reading = register != _ST2
+        if _HXL <= register < _TMPS:
+            return self._data[register - _HXL]
+        if register == _ST2:
+            return self._overflow << 3
+        return self._mode if register == _CNTL2 else 0
+
+    def _advance(self, at_ns: int) -> None:
+        """Make the measurements that have ended by `at_ns`; the last one is in the registers."""
+        if at_ns < self._next_ns:
+            return
+        if self._mode == _SINGLE:
+            ends = np.array([self._next_ns])
+            self._mode, self._next_ns = 0, _NEVER
+        else:
+            chip_s = self._clock.chip_s(at_ns) - self._origin_s
+            due = int(chip_s * _CONTINUOUS_HZ[self._mode])
+            ends = self._end(np.arange(self._made, due + 3))
+            count = int(np.searchsorted(ends, at_ns, "right"))
+            self._next_ns = int(ends[count])
+            self._made += count
+            ends = ends[:count]
+        middles = ends - round(_MEASUREMENT_S / 2 * 1e9)
+        field = self._field(middles) + self._errors.hard_iron_ut
+        field += self._noise.standard_normal(field.shape) * self._errors.noise_ut
+        self._times.append((middles, not self._reading))
+        self._overrun = self._overrun or self._ready or self._reading or len(ends) > 1
+        if not self._reading:
+            latest = field[-1] * _PACKAGE_AXES
+            raw = np.clip(np.rint(latest / _LSB_UT), -32752, 32752)
+            self._data = raw.astype("<i2").tobytes()
+            self._overflow = bool(np.abs(latest).sum() >= 4912)
+            self._ready = True

@@ -1,0 +1,233 @@
+"""A GPS receiver on a serial line: a pty whose other end speaks at a baud rate."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+import tty
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from hw_sim.clock import VirtualClock, unread_bytes
+from hw_sim.scenario import GpsQuality, Place
+from hw_sim.trajectory import Trajectory
+from hw_sim.ublox import GPS_EPOCH, LEAP_SECONDS, Epoch, nav_pvt, nmea
+
+_CHUNK_BYTES = 64  # as USB and the buffers of UARTs hand them on
+_QUEUE_BYTES = 4095  # what the kernel keeps for a reader of a raw terminal
+_LOOK_UP_NS = 500_000_000  # how long a silent sender may not notice that it is being closed
+_RECEIVER_CLOCK_NS = -213  # receivers steer their epochs to whole milliseconds, not quite exactly
+
+
+class SerialLine:
+    """A pty with pacing: bytes arrive a chunk at a time, when its last bit would be through.
+
+    Simulated time goes on only when the kernel has the bytes, so a reader finds them at the same
+    simulated moment in every run. What the host sends is taken and thrown away: these receivers
+    are set up already. `lost` counts bytes that came while the reader's queue was full.
+    """
+
+    def __init__(self, clock: VirtualClock, baud: int) -> None:
+        self.lost = 0
+        self._clock = clock
+        self._baud = baud
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self._free_ns = 0
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def start(self, sender: Callable[[], None], name: str) -> None:
+        """Run `sender` in a thread of the clock; it ends when `send` says False."""
+        self._thread = self._clock.thread(sender, name)
+
+    def duration_ns(self, size: int) -> int:
+        """How long so many bytes take: eight bits, a start and a stop bit each."""
+        return size * 10 * 1_000_000_000 // self._baud
+
+    def send(self, data: bytes, first_ns: int) -> bool:
+        """Send from `first_ns` on, or when the line is free. False where closed meanwhile."""
+        while (now_ns := self._clock.now_ns()) < first_ns and not self._closing:
+            self._clock.sleep_until(min(first_ns, now_ns + _LOOK_UP_NS))
+        start_ns = max(first_ns, self._free_ns)
+        for begin in range(0, len(data), _CHUNK_BYTES):
+            chunk = data[begin : begin + _CHUNK_BYTES]
+            self._free_ns = start_ns + self.duration_ns(begin + len(chunk))
+            if not self._closing:
+                self._clock.sleep_until(self._free_ns)
+                self._deliver(chunk)
+        return not self._closing
+
+    def close(self) -> None:
+        """Stop the sender and take the terminal away. May be called twice."""
+        self._closing = True
+        if self._thread is not None:
+            self._clock.join(self._thread)
+            self._thread = None
+        if self._master >= 0:
+            os.close(self._master)
+            os.close(self._slave)
+            self._master = self._slave = -1
+
+    def _deliver(self, chunk: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._master, 4096)
+        queued = unread_bytes(self._slave)
+        if queued + len(chunk) > _QUEUE_BYTES:
+            self.lost += len(chunk)
+            return
+        os.write(self._master, chunk)
+        # The kernel moves them to the reader's queue in a worker of its own, within microseconds.
+        deadline = time.monotonic() + 0.5
+        while unread_bytes(self._slave) < queued + len(chunk) and time.monotonic() < deadline:
+            time.sleep(20e-6)
+        self._clock.wake(self._slave)
+
+
+class SimulatedReceiver:
+    """A receiver that walks with the rig and reports what a real one would, late and a bit wrong.
+
+    Its epochs lie on whole fractions of a GPS second. The position wanders slowly (a first-order
+    Gauss-Markov process), the velocity has white noise.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        quality: GpsQuality,
+        place: Place,
+        trajectory: Trajectory,
+        start: datetime,
+        start_ns: int,
+        seed: int,
+    ) -> None:
+        """Take `start`, the UTC at `start_ns` of CLOCK_MONOTONIC, and what moves and errs."""
+        self._clock = clock
+        self._quality = quality
+        self._place = place
+        self._trajectory = trajectory
+        self._start_ns = start_ns
+        since = (start - GPS_EPOCH) // timedelta(microseconds=1)
+        self._gps_start_ns = since * 1000 + LEAP_SECONDS * 1_000_000_000
+        self._host_rate = 1 + quality.host_clock_ppm * 1e-6
+        self._noise = np.random.default_rng(seed)
+        self._wander = self._noise.standard_normal(3)
+        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch]] = []
+        self._line = SerialLine(clock, quality.baud)
+
+    @property
+    def path(self) -> str:
+        """The terminal to open."""
+        return self._line.path
+
+    @property
+    def lost(self) -> int:
+        """Bytes lost because nobody read."""
+        return self._line.lost
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._line.start(self._run, "simulated receiver")
+
+    def close(self) -> None:
+        """Fall silent, and give the terminal back. May be called twice."""
+        self._line.close()
+
+    def truth(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The epochs sent so far.
+
+        `gps_t_ns` CLOCK_MONOTONIC of each, `gps_time` GPS seconds; `latitude`, `longitude`,
+        `height`, `velocity` (east, north, up) as they were and, with `reported_` before the name,
+        as the receiver said.
+        """
+        true = np.array([true for _, true, _ in self._epochs]).reshape(-1, 6)
+        said = np.array(
+            [
+                (e.latitude_deg, e.longitude_deg, e.height_m, e.east_m_s, e.north_m_s, e.up_m_s)
+                for *_, e in self._epochs
+            ]
+        ).reshape(-1, 6)
+        out: dict[str, npt.NDArray[np.generic]] = {
+            "gps_t_ns": np.array([t_ns for t_ns, _, _ in self._epochs], np.int64),
+            "gps_time": np.array([e.gps_ns for *_, e in self._epochs]) / 1e9,
+        }
+        for prefix, table in (("", true), ("reported_", said)):
+            for column, name in enumerate(("latitude", "longitude", "height")):
+                out[prefix + name] = table[:, column]
+            out[prefix + "velocity"] = table[:, 3:]
+        return out
+
+    def _run(self) -> None:
+        period_ns = 1_000_000_000 // self._quality.rate_hz
+        elapsed_ns = (self._clock.now_ns() - self._start_ns) / self._host_rate
+        number = math.ceil((self._gps_start_ns + elapsed_ns) / period_ns)
+        while True:
+            gps_ns = number * period_ns + _RECEIVER_CLOCK_NS
+            number += 1
+            t_ns = self._start_ns + round((gps_ns - self._gps_start_ns) * self._host_rate)
+            true, epoch = self._solve(gps_ns, t_ns)
+            speaks = self._quality.protocol
+            data = (nmea(epoch) if speaks != "ubx" else b"") + (
+                nav_pvt(epoch) if speaks != "nmea" else b""
+            )
+            if not self._line.send(data, t_ns + self._latency_ns()):
+                return
+            self._epochs.append((t_ns, true, epoch))
+
+    def _latency_ns(self) -> int:
+        # Half of all below the median, half above, each half evenly.
+        least, median, greatest = self._quality.latency_ms
+        delay_ms = np.interp(self._noise.random(), [0, 0.5, 1], [least, median, greatest])
+        return round(1e6 * float(delay_ms))
+
+    def _solve(self, gps_ns: int, t_ns: int) -> tuple[npt.NDArray[np.float64], Epoch]:
+        """Where the rig is at an epoch, and where the receiver says it is."""
+        q, place = self._quality, self._place
+        pose = self._trajectory.pose(np.array([(t_ns - self._start_ns) / 1e9]))
+        keep = math.exp(-1 / (q.rate_hz * q.error_time_s))
+        shake = math.sqrt(1 - keep * keep)
+        self._wander = keep * self._wander + shake * self._noise.standard_normal(3)
+        sigma = (q.horizontal_error_m, q.horizontal_error_m, q.vertical_error_m)
+        said = pose.position[0] + sigma * self._wander
+        velocity = pose.velocity[0] + q.velocity_error_m_s * self._noise.standard_normal(3)
+        true = np.concatenate([_geodetic(place, pose.position[0]), pose.velocity[0]])
+        latitude, longitude, height = _geodetic(place, said)
+        return true, Epoch(
+            gps_ns,
+            latitude,
+            longitude,
+            height,
+            q.geoid_separation_m,
+            float(velocity[0]),
+            float(velocity[1]),
+            float(velocity[2]),
+            q.horizontal_accuracy_m,
+            q.vertical_accuracy_m,
+            q.speed_accuracy_m_s,
+        )
+
+
+def _geodetic(place: Place, enu: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Latitude, longitude, height of a point some metres from the place: WGS 84 radii there.
+
+    Within 100 m the neglected curvature is below a millimetre.
+    """
+    semi_major, e2 = 6_378_137.0, 6.694_379_990_14e-3
+    latitude = math.radians(place.latitude_deg)
+    w2 = 1 - e2 * math.sin(latitude) ** 2
+    normal = semi_major / math.sqrt(w2)
+    meridian = normal * (1 - e2) / w2
+    east, north, up = (float(v) for v in enu)
+    return (
+        place.latitude_deg + math.degrees(north / (meridian + place.height_m)),
+        place.longitude_deg + math.degrees(east / ((normal + place.height_m) * math.cos(latitude))),
+        place.height_m + up,
+    )

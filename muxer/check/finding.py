@@ -1,0 +1,57 @@
+"""What a rule has to say, and what all of them come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from camm import PacketType
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One departure from a rule, however many records it concerns.
+
+    An error breaks the specification or makes a reader in use fail or read something else. A
+    warning makes the clip worth less, or unwelcome somewhere.
+
+    `rule`  the name of the rule's function
+    `t_s`   seconds into the movie where it shows first; None where it has no place in time
+    """
+
+    rule: str
+    severity: Literal["error", "warning"]
+    message: str
+    t_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome for a clip."""
+
+    path: str
+    counts: Mapping[PacketType, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no rule found an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        records, types = sum(self.counts.values()), len(self.counts)
+        held = f"{_number(records, 'record')} of {_number(types, 'type')}"
+        errors = sum(finding.severity == "error" for finding in self.findings)
+        faults = [_number(errors, "error")] if errors else []
+        if errors < len(self.findings):
+            faults.append(_number(len(self.findings) - errors, "warning"))
+        state = "sound" if self.sound else "faulty"
+        return f"{Path(self.path).name}: {state}, {held}; {', '.join(faults) or 'no faults'}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

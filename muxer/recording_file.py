@@ -1,0 +1,192 @@
+"""The file of a recording: sound after every fragment, plain MP4 once it is finalised.
+
+While recording:  ftyp | free (16 bytes) | moov without samples | (moof mdat)*
+Finalised:        ftyp | mdat (spans all of the above) | moov with every sample
+
+A fragment is on the disk when `append` returns. Finalising appends the full `moov`, syncs, then
+turns the placeholder `free` into the header of one `mdat` that spans everything up to that `moov`,
+and syncs again: sixteen bytes inside one sector, so that a power cut leaves either the fragmented
+file (with a second `moov` at its end, which readers of fragments pass over) or the plain one. No
+media is moved or copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from muxer.boxes import box, full_box
+from muxer.fragments import Run, write_fragment, write_mvex
+from muxer.movie import Edit, EditList, Handler, MediaHeader, MovieHeader, TrackHeader
+from muxer.sample_table import SampleTable
+
+METADATA_UUID = uuid.UUID("6f1c2f9e-5d0b-4a55-9c3a-8b1d1b2e7c43")
+"""User type of the `uuid` box in `moov` with the clip's own metadata, JSON in UTF-8."""
+
+MOVIE_TIMESCALE = 1_000_000
+
+_FTYP = box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso6", b"mp41")
+_PLACEHOLDER = box(b"free", bytes(8))
+_SELF_CONTAINED = box(
+    b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1))
+)
+
+VIDEO_HEADER = full_box(b"vmhd", 0, 1, bytes(8))
+AUDIO_HEADER = full_box(b"smhd", 0, 0, bytes(4))
+METADATA_HEADER = full_box(b"nmhd", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSpec:
+    """A track of the file before it has samples.
+
+    `entry`   its sample entry, a whole box
+    `media`   its media header box: VIDEO_HEADER, AUDIO_HEADER or METADATA_HEADER
+    `shift`   ticks by which its decoding times run ahead of the movie, so that none is negative:
+              B-frames and audio priming need it, and an edit list takes it back
+    """
+
+    track: int
+    handler: Handler
+    media: bytes
+    timescale: int
+    entry: bytes
+    shift: int = 0
+    width: int = 0
+    height: int = 0
+    volume: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MovieDescription:
+    """What the file says of itself: UTC of movie time zero, the camera, the clip's own metadata."""
+
+    created: datetime | None
+    make: str
+    model: str
+    metadata: Mapping[str, Any]
+
+
+class RecordingFile:
+    """A file that is being recorded.
+
+    The path must be free. OSError passes through to the caller, who knows what the file was for.
+    """
+
+    def __init__(self, path: Path, tracks: Sequence[TrackSpec], about: MovieDescription) -> None:
+        self.path = path
+        self._tracks = tracks
+        self._tables: dict[int, list[SampleTable]] = {spec.track: [] for spec in tracks}
+        self._fragments = 0
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._end = 0
+        self._append(_FTYP + _PLACEHOLDER + self._moov(about, fragmented=True))
+        _sync_folder(path.parent)
+
+    def append(self, runs: Sequence[Run]) -> None:
+        """Add one fragment and wait until it is on the disk."""
+        self._fragments += 1
+        data, tables = write_fragment(self._fragments, runs, self._end)
+        self._append(data)
+        for run, table in zip(runs, tables, strict=True):
+            self._tables[run.track].append(table)
+
+    def finalise(self, about: MovieDescription) -> None:
+        """Turn the file into a plain MP4 that every reader accepts, and close it."""
+        moov_at = self._end
+        self._append(self._moov(about, fragmented=False))
+        span = moov_at - len(_FTYP)
+        os.pwrite(self._fd, struct.pack(">I4sQ", 1, b"mdat", span), len(_FTYP))
+        os.fdatasync(self._fd)
+        self.close()
+
+    def rename(self, path: Path) -> None:
+        """Give the file its final name."""
+        self.path.rename(path)
+        self.path = path
+        _sync_folder(path.parent)
+
+    def close(self) -> None:
+        """Close it as it stands. May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _append(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, self._end)
+            self._end += written
+            view = view[written:]
+        os.fdatasync(self._fd)
+
+    def _moov(self, about: MovieDescription, *, fragmented: bool) -> bytes:
+        traks, durations = [], [0]
+        for spec in self._tracks:
+            table = SampleTable.join([] if fragmented else self._tables[spec.track])
+            trak, duration = _trak(spec, table, about.created)
+            traks.append(trak)
+            durations.append(duration)
+        last = max((spec.track for spec in self._tracks), default=0)
+        header = MovieHeader(about.created, MOVIE_TIMESCALE, max(durations), last + 1)
+        mvex = [write_mvex([spec.track for spec in self._tracks])] if fragmented else []
+        return box(b"moov", header.write(), *traks, *mvex, _udta(about), _metadata(about.metadata))
+
+
+def _trak(spec: TrackSpec, table: SampleTable, created: datetime | None) -> tuple[bytes, int]:
+    """The `trak` box and the track's duration in the movie's timescale."""
+
+    def movie_ticks(ticks: int) -> int:
+        return -(-ticks * MOVIE_TIMESCALE // spec.timescale)  # up: no reader may lose the last one
+
+    # In the tables of a plain file time starts at the first sample; what lies before it is an edit.
+    first = int(table.dts[0]) if len(table) else 0
+    table = replace(table, dts=table.dts - first)
+    delay, media_time = max(first - spec.shift, 0), max(spec.shift - first, 0)
+    shown = movie_ticks(max(table.shown_until - media_time, 0))
+    edits = [Edit(movie_ticks(delay), -1)] if delay else []
+    if edits or media_time:
+        edits.append(Edit(shown, media_time))
+    duration = movie_ticks(delay) + shown
+    header = TrackHeader(
+        spec.track, created, duration, spec.width, spec.height, spec.volume
+    ).write()
+    elst = [box(b"edts", EditList(tuple(edits)).write())] if edits else []
+    minf = box(b"minf", spec.media, _SELF_CONTAINED, table.write(spec.entry))
+    mdhd = MediaHeader(created, spec.timescale, table.end).write()
+    return box(b"trak", header, *elst, box(b"mdia", mdhd, spec.handler.write(), minf)), duration
+
+
+def _udta(about: MovieDescription) -> bytes:
+    """Maker and model, in the boxes that Street View wants and in those that QuickTime has."""
+    boxes = []
+    for plain, quicktime, text in (
+        (b"manu", b"\xa9mak", about.make),
+        (b"modl", b"\xa9mod", about.model),
+    ):
+        if text:
+            encoded = text.encode()
+            boxes.append(box(plain, encoded))
+            boxes.append(box(quicktime, struct.pack(">HH", len(encoded), 0x55C4), encoded))
+    return box(b"udta", *boxes)
+
+
+def _metadata(metadata: Mapping[str, Any]) -> bytes:
+    text = json.dumps(metadata, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return box(b"uuid", METADATA_UUID.bytes, text.encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the name itself on the disk: a synced file without its name is lost."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,8 @@
+"""A clip as a page that people can look at: what is in it, what is wrong, what was lost.
+
+Needs the extra `report` (matplotlib and jinja2).
+"""
+
+from muxer.report.page import render
+
+__all__ = ["render"]

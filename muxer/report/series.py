@@ -1,0 +1,75 @@
+"""Long series made short enough to draw, without losing a peak or hiding a gap."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from camm.frames import from_angle_axis, to_matrix
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+POINTS = 2000
+"""A line has no more than about this many: two for every pixel column of a wide page."""
+
+_EARTH_RADIUS = 6_371_008.8
+"""Metres, the mean (IUGG)."""
+
+
+def envelope(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest of each stretch of samples, in order of time."""
+    there = np.isfinite(values)
+    t_s, values = t_s[there], values[there]
+    count = len(values)
+    if count <= POINTS:
+        return t_s, values
+    length = -(-count * 2 // POINTS)
+    starts = np.arange(0, count, length)
+    # The last stretch is filled up with its last sample, again and again.
+    rows = np.minimum(starts[:, None] + np.arange(length), count - 1)
+    table = values[rows]
+    lowest = rows[np.arange(len(rows)), table.argmin(axis=1)]
+    highest = rows[np.arange(len(rows)), table.argmax(axis=1)]
+    kept = np.unique(np.concatenate([[0], lowest, highest, [count - 1]]))
+    return t_s[kept], values[kept]
+
+
+def broken_at(
+    t_s: Floats, values: Floats, breaks: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """The line with NaN between two points wherever `breaks` (one shorter) says so."""
+    at = np.flatnonzero(breaks) + 1
+    return np.insert(t_s, at, np.nan), np.insert(values, at, np.nan)
+
+
+def gaps(t_s: Floats) -> tuple[Floats, Floats]:
+    """Where samples are missing: beginnings and ends of intervals over twice the usual length."""
+    steps = np.diff(t_s)
+    if not len(steps):
+        return steps, steps
+    wide = steps > 2 * max(float(np.median(steps)), 1e-6)
+    return t_s[:-1][wide], t_s[1:][wide]
+
+
+def heading_pitch_roll(angle_axis: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
+    """Degrees of M = Ry(heading) Rx(pitch) Rz(roll), for vectors (N, 3) of CAMM type 0.
+
+    Heading is 0 to 360, clockwise from north; pitch -90 to 90, up; roll -180 to 180, right side
+    down.
+    """
+    world_from_camera = to_matrix(from_angle_axis(angle_axis))
+    forward = world_from_camera[:, :, 2]
+    heading = np.degrees(np.arctan2(forward[:, 0], forward[:, 2])) % 360
+    pitch = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1)))
+    roll = np.degrees(np.arctan2(world_from_camera[:, 1, 0], world_from_camera[:, 1, 1]))
+    return heading, pitch, roll
+
+
+def east_north(latitude: Floats, longitude: Floats) -> tuple[Floats, Floats]:
+    """Metres east and north of the first place, as on a map of a few kilometres."""
+    turn = (longitude - longitude[0] + 180) % 360 - 180  # the short way over the date line
+    east = np.radians(turn) * _EARTH_RADIUS * np.cos(np.radians(latitude[0]))
+    north = np.radians(latitude - latitude[0]) * _EARTH_RADIUS
+    return east, north

@@ -1,0 +1,238 @@
+"""Sample tables: where every sample of a track lies and when it is due (ISO/IEC 14496-12, 8.6-8.7).
+
+In memory a table is one array a property with one row a sample; run lengths and chunks exist in the
+file only. Both directions are numpy from end to end.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from muxer.boxes import box, find, full_box, require, version_and_flags
+from muxer.errors import Mp4Error
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleTable:
+    """All samples of one track, in decoding order.
+
+    `offset`      int64[N], byte of the file at which each begins
+    `size`        int64[N], bytes
+    `dts`         int64[N], decoding time in ticks of the track, from 0
+    `cts_offset`  int64[N], presentation time minus decoding time
+    `duration`    ticks of the last sample
+    `keyframe`    bool[N]
+    """
+
+    offset: Ints
+    size: Ints
+    dts: Ints
+    cts_offset: Ints
+    duration: int
+    keyframe: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    @classmethod
+    def empty(cls) -> Self:
+        none = np.empty(0, np.int64)
+        return cls(none, none, none, none, 0, np.empty(0, np.bool_))
+
+    @classmethod
+    def join(cls, tables: Sequence[SampleTable]) -> SampleTable:
+        """One table of several that follow one another."""
+        filled = [table for table in tables if len(table)]
+        if not filled:
+            return cls.empty()
+        return cls(
+            np.concatenate([table.offset for table in filled]),
+            np.concatenate([table.size for table in filled]),
+            np.concatenate([table.dts for table in filled]),
+            np.concatenate([table.cts_offset for table in filled]),
+            filled[-1].duration,
+            np.concatenate([table.keyframe for table in filled]),
+        )
+
+    def head(self, count: int) -> SampleTable:
+        """The first `count` samples; the last of them lasts until the next that was there."""
+        ends = np.append(self.dts, self.end)
+        return SampleTable(
+            self.offset[:count],
+            self.size[:count],
+            self.dts[:count],
+            self.cts_offset[:count],
+            int(ends[count] - ends[count - 1]) if count else 0,
+            self.keyframe[:count],
+        )
+
+    @property
+    def end(self) -> int:
+        """When the last sample has been decoded, in ticks: what the durations add up to."""
+        return int(self.dts[-1]) + self.duration if len(self) else 0
+
+    @property
+    def shown_until(self) -> int:
+        """When the last sample to be shown has been shown, in ticks."""
+        return int((self.dts + self.cts_offset).max()) + self.duration if len(self) else 0
+
+    def write(self, sample_entry: bytes) -> bytes:
+        """The `stbl` box, with `sample_entry` as its only description."""
+        durations = np.diff(self.dts, append=self.end)
+        if len(self) and (durations.min() < 0 or durations.max() >= 1 << 32):
+            raise Mp4Error("sample times must not run backwards nor leave gaps over 2^32 ticks")
+        parts = [full_box(b"stsd", 0, 0, struct.pack(">I", 1), sample_entry)]
+        parts.append(_table(b"stts", 0, *_runs(durations)))
+        if self.cts_offset.any():
+            version = int(self.cts_offset.min() < 0)
+            parts.append(_table(b"ctts", version, *_runs(self.cts_offset)))
+        if not self.keyframe.all():
+            parts.append(_table(b"stss", 0, np.flatnonzero(self.keyframe) + 1))
+        starts = np.flatnonzero(self._chunk_starts())
+        counts = np.diff(starts, append=len(self))
+        first = np.flatnonzero(np.diff(counts, prepend=-1))
+        parts.append(_table(b"stsc", 0, first + 1, counts[first], np.ones_like(first)))
+        parts.append(self._write_sizes())
+        offsets = self.offset[starts]
+        if len(offsets) and offsets.max() >= 1 << 32:
+            parts.append(
+                full_box(b"co64", 0, 0, struct.pack(">I", len(offsets)), _bytes(offsets, ">u8"))
+            )
+        else:
+            parts.append(_table(b"stco", 0, offsets))
+        return box(b"stbl", *parts)
+
+    def _chunk_starts(self) -> npt.NDArray[np.bool_]:
+        """A chunk is a run of samples without a byte between them."""
+        starts = np.ones(len(self), np.bool_)
+        starts[1:] = self.offset[1:] != self.offset[:-1] + self.size[:-1]
+        return starts
+
+    def _write_sizes(self) -> bytes:
+        if len(self) and (self.size == self.size[0]).all():
+            return full_box(b"stsz", 0, 0, struct.pack(">II", self.size[0], len(self)))
+        return full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(self)), _bytes(self.size, ">u4"))
+
+    @classmethod
+    def read(cls, stbl: bytes, file_size: int) -> Self:
+        """From the content of an `stbl` box. Mp4Error where its tables contradict each other."""
+        size = _read_sizes(stbl, file_size)
+        count = len(size)
+        dts, duration = _read_times(stbl, count)
+        ctts = find(stbl, b"ctts")
+        cts_offset = np.zeros(count, np.int64)
+        if ctts is not None:
+            version, _ = version_and_flags(ctts)
+            rows = _rows("ctts", ctts, 2)
+            shift = rows[:, 1].astype(np.uint32).view(np.int32) if version else rows[:, 1]
+            cts_offset = _expand("ctts", rows[:, 0], shift.astype(np.int64), count)
+        stss = find(stbl, b"stss")
+        keyframe = np.full(count, stss is None)
+        if stss is not None:
+            numbers = _rows("stss", stss, 1)[:, 0]
+            keyframe[numbers[(numbers >= 1) & (numbers <= count)] - 1] = True
+        return cls(_read_offsets(stbl, size), size, dts, cts_offset, duration, keyframe)
+
+
+def _bytes(values: Ints, dtype: str) -> bytes:
+    return values.astype(dtype).tobytes()
+
+
+def _runs(values: Ints) -> tuple[Ints, Ints]:
+    """Run lengths and values."""
+    starts = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+    return np.diff(starts, append=len(values)), values[starts]
+
+
+def _table(kind: bytes, version: int, *columns: Ints) -> bytes:
+    """A full box of a row count and rows of 32-bit numbers."""
+    rows = np.stack(columns, axis=1) if columns else np.empty((0, 1), np.int64)
+    # astype wraps negative composition offsets to two's complement, as the box wants them.
+    return full_box(
+        kind, version, 0, struct.pack(">I", len(rows)), _bytes(rows & 0xFFFFFFFF, ">u4")
+    )
+
+
+def _rows(name: str, content: bytes, columns: int, dtype: str = ">u4", skip: int = 0) -> Ints:
+    """The rows of such a box, as int64 (rows, columns)."""
+    if len(content) < 8 + skip:
+        raise Mp4Error(f"box {name!r} is too short: {len(content)} bytes")
+    (count,) = struct.unpack_from(">I", content, 4 + skip)
+    width = columns * np.dtype(dtype).itemsize
+    if count * width > len(content) - 8 - skip:
+        raise Mp4Error(f"box {name!r} claims {count} rows in {len(content)} bytes")
+    flat: npt.NDArray[Any] = np.frombuffer(content, dtype, count * columns, 8 + skip)
+    return flat.astype(np.int64).reshape(count, columns)
+
+
+def _expand(name: str, counts: Ints, values: Ints, total: int) -> Ints:
+    """Rows of (run length, value) as one value a sample; the last value goes on where rows lack.
+
+    Some cameras write one row too few; more than `total` samples are not expanded, so that a lying
+    run length costs no memory.
+    """
+    ends = np.minimum(np.cumsum(np.minimum(counts, total)), total)
+    filled = np.diff(ends, prepend=0)
+    result = np.repeat(values, filled)
+    if len(result) < total:
+        last = values[-1] if len(values) else 0
+        result = np.concatenate([result, np.full(total - len(result), last)])
+    return result
+
+
+def _read_times(stbl: bytes, count: int) -> tuple[Ints, int]:
+    rows = _rows("stts", require(stbl, b"stts"), 2)
+    durations = _expand("stts", rows[:, 0], rows[:, 1], count)
+    ends = np.cumsum(durations)
+    return ends - durations, int(durations[-1]) if count else 0
+
+
+def _read_sizes(stbl: bytes, file_size: int) -> Ints:
+    stsz = find(stbl, b"stsz")
+    if stsz is None:
+        raise Mp4Error("a track has no 'stsz' box: the sizes of its samples are unknown")
+    if len(stsz) < 12:
+        raise Mp4Error(f"box 'stsz' is too short: {len(stsz)} bytes")
+    size, count = struct.unpack_from(">II", stsz, 4)
+    if size == 0:
+        return _rows("stsz", stsz, 1, skip=4)[:, 0]
+    if count * size > file_size:
+        raise Mp4Error(f"box 'stsz' claims {count} samples of {size} bytes in a smaller file")
+    return np.full(count, size, np.int64)
+
+
+def _read_offsets(stbl: bytes, size: Ints) -> Ints:
+    """Byte of every sample: chunks give where a run of samples begins, sizes the rest."""
+    count = len(size)
+    co64 = find(stbl, b"co64")
+    if co64 is not None:
+        chunks = _rows("co64", co64, 1, ">u8")[:, 0]
+    else:
+        chunks = _rows("stco", require(stbl, b"stco"), 1)[:, 0]
+    rows = _rows("stsc", require(stbl, b"stsc"), 3)
+    if not count:
+        return np.empty(0, np.int64)
+    first = rows[:, 0] - 1
+    if not len(rows) or first[0] != 0 or (np.diff(first) <= 0).any() or (rows[:, 1] < 1).any():
+        raise Mp4Error(
+            "box 'stsc' does not start at chunk 1 and rise: where samples lie is unknown"
+        )
+    known = first < len(chunks)
+    per_chunk = np.repeat(rows[known, 1], np.diff(first[known], append=len(chunks)))
+    ends = np.cumsum(np.minimum(per_chunk, count))
+    if not len(ends) or ends[-1] < count:
+        raise Mp4Error(f"the chunks of a track hold {ends[-1:]} samples, its sizes are {count}")
+    used = int(np.searchsorted(ends, count)) + 1
+    starts = np.concatenate([[0], ends[: used - 1]])
+    within = np.cumsum(size) - size
+    chunk_of = np.repeat(np.arange(used), np.diff(starts, append=count))
+    offset: Ints = chunks[chunk_of] + within - within[starts][chunk_of]
+    return offset
