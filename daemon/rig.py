@@ -133,7 +133,9 @@ def hardware_rig(
         bus = rig.holds.enter_context(LinuxI2C(i2c_bus))
         rig.imu, rig.mag = _motion_sources(bus, clock)
     if gps_port is not None:
-        rig.gps = GpsSource(clock, lambda clock: GpsReceiver(gps_port, gps_baud, clock), Latency())
+        rig.gps = GpsSource(
+            clock, gps_port, lambda clock: GpsReceiver(gps_port, gps_baud, clock), Latency()
+        )
     if video is not None:
         rig.camera = CameraSource(FileCamera(video, clock), clock)
     return rig
@@ -169,7 +171,10 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     rig.imu, rig.mag = _motion_sources(simulated.bus, clock)
     baud = scenario.gps.baud
     rig.gps = GpsSource(
-        clock, lambda clock: GpsReceiver(simulated.gps_port, baud, clock), Latency()
+        clock,
+        "simulated receiver",
+        lambda clock: GpsReceiver(simulated.gps_port, baud, clock),
+        Latency(),
     )
     rig.camera = CameraSource(simulated.camera, clock)
     return rig
@@ -201,6 +206,7 @@ def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig
         path = receiver.path
         rig.gps = GpsSource(
             clock,
+            "replayed receiver",
             lambda clock: GpsReceiver(path, _DEFAULT_BAUD, clock),
             Latency(),
             ended=lambda: receiver.done,

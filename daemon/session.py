@@ -63,7 +63,8 @@ class RecordingSession:
         self._unfinished = output.with_name(f"{output.stem}.unfinished{output.suffix}")
         self._filter_name = filter_name
         self._version = version
-        self._queue: queue.Queue[Delivery | None] = queue.Queue(_QUEUE_LENGTH)
+        # Deliveries, then the moment at which the clip is to end, None when there is no more.
+        self._queue: queue.Queue[Delivery | int | None] = queue.Queue(_QUEUE_LENGTH)
         self._failed = threading.Event()
         self._failure: Exception | None = None
         self._start_ns = 0
@@ -129,6 +130,7 @@ class RecordingSession:
             end_ns = self._wait(duration_ns, watch)
         except KeyboardInterrupt:
             end_ns = clock.now_ns()
+            self._deliver(end_ns)
         drained_ns = end_ns + _DRAIN_NS
         while clock.now_ns() < drained_ns and not self._all_ended() and not self._failed.is_set():
             clock.sleep_until(min(clock.now_ns() + _LOOK_NS, drained_ns))
@@ -137,17 +139,20 @@ class RecordingSession:
     def _wait(self, duration_ns: int | None, watch: Callable[[Progress], None]) -> int:
         """Until the clip is as long as is asked, or nothing more comes."""
         clock = self._clock
+        end_ns: int | None = None
         while not self._failed.is_set():
             now_ns = clock.now_ns()
             zero_ns = self._zero_ns()
+            if end_ns is None and zero_ns is not None and duration_ns is not None:
+                end_ns = zero_ns + duration_ns
+                self._deliver(end_ns)
             if zero_ns is None and now_ns > self._start_ns + _CAMERA_PATIENCE_NS:
                 raise RecordingError("the camera delivers no picture: check its cable and mode")
             if self._all_ended():
                 return now_ns
-            filmed_ns = 0 if zero_ns is None else now_ns - zero_ns
-            watch(Progress(filmed_ns, self._delivered()))
-            if duration_ns is not None and zero_ns is not None and filmed_ns >= duration_ns:
-                return zero_ns + duration_ns
+            watch(Progress(0 if zero_ns is None else now_ns - zero_ns, self._delivered()))
+            if end_ns is not None and now_ns >= end_ns:
+                return end_ns
             clock.sleep_until(now_ns + _LOOK_NS)
         return clock.now_ns()
 
@@ -161,7 +166,7 @@ class RecordingSession:
     def _delivered(self) -> dict[str, int]:
         return {source.name: source.statistics.delivered for source in self._rig.all_sources}
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: Delivery | int) -> None:
         """Called by the sources: waits while the writer is behind, so that nothing is lost here."""
         while not self._failed.is_set():
             try:
@@ -175,7 +180,10 @@ class RecordingSession:
         while (delivery := self._queue.get()) is not None:
             if self._failure is None:
                 try:
-                    recorder.take(delivery)
+                    if isinstance(delivery, int):
+                        recorder.recording.end_at(delivery)
+                    else:
+                        recorder.take(delivery)
                 except (CammError, OSError) as error:
                     self._failure = error
                     self._failed.set()

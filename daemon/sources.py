@@ -17,12 +17,13 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from camm import CammError, Packet, PacketType, Samples, StreamFormat
+from camm import CammError, Packet, Samples, StreamFormat
 from drivers.camera import Camera
 from drivers.clock import Clock
 from drivers.clock_fit import ClockFit
 from drivers.errors import EndOfSource
-from drivers.gps import GpsReceiver, Latency
+from drivers.gps import GpsReceiver
+from drivers.gps_fix import GpsFix, Latency
 from drivers.imu import Imu, ImuBurst, MagBurst, Magnetometer
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ _FIRST_PAUSE_NS = 200_000_000
 _LONGEST_PAUSE_NS = 5_000_000_000
 
 _GATHER_NS = 100_000_000
+
+_SETTLED = 5
+_LONGEST_WAIT_NS = 1_000_000_000
+"""So many fixes, or so long, and the fit of a receiver's clock is better than one arrival."""
 
 _SERIAL_NOISE_NS = 2_000_000.0
 """How finely a serial port tells when bytes came in: its buffers are emptied in portions."""
@@ -282,30 +287,33 @@ class MagSource(_SampledSource[Magnetometer]):
 
 
 class GpsSource(Source):
-    """A GPS receiver. `make` opens its port.
+    """A GPS receiver. `make` opens its port, `port` is what a person calls it.
 
     A fix is stamped with the moment of its GPS time, which the receiver's messages tell some tenths
-    of a second later; `latency` says how many at the least and at the most. `ended` tells of a
+    of a second later; `latency` says how many at the least and at the most. The first fixes wait
+    for a few more, because one arrival alone may be late by all of that. `ended` tells of a
     replayed log that all of it has been sent.
     """
 
     def __init__(
         self,
         clock: Clock,
+        port: str,
         make: Callable[[Clock], GpsReceiver],
         latency: Latency,
         ended: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__("gps", clock)
+        self._port = port
         self._make = make
         self._latency = latency
         self._ended = ended
         self._receiver: GpsReceiver | None = None
         # One count is a nanosecond of GPS time; crystals of hosts are good to 100 ppm and steady.
         self._fit = ClockFit(1.0, tolerance=1e-4, drift_ppm=0.05)
-        self._kind: PacketType | None = None
-        self._newest_gps_ns = 0
-        self._newest_ns: int | None = None
+        self._waiting: list[GpsFix] = []
+        self._newest: GpsFix | None = None
+        self._newest_ns = 0
 
     def open(self) -> None:
         self._receiver = self._make(self.clock)
@@ -316,48 +324,60 @@ class GpsSource(Source):
 
     def gps_time_ns_at(self, t_ns: int) -> int | None:
         """GPS time of a moment of CLOCK_MONOTONIC, by the newest fix; None before any."""
-        if self._newest_ns is None:
+        if not self._newest_ns or self._newest is None:
             return None
-        return self._newest_gps_ns + t_ns - self._newest_ns
+        return self._newest.gps_time_ns + t_ns - self._newest_ns
 
     def describe(self) -> Mapping[str, Any]:
-        receiver = self._receiver
         return {
-            "port": receiver.name if receiver else "",
-            **(asdict(receiver.statistics) if receiver else {}),
+            "port": self._port,
+            **(asdict(self._receiver.statistics) if self._receiver else {}),
             "latency_assumed_ns": [self._latency.shortest_ns, self._latency.longest_ns],
             "clock_fit": asdict(self._fit.statistics),
         }
 
     def read(self) -> Delivery | None:
-        receiver = self._receiver
-        if receiver is None:
+        if self._receiver is None:
             raise CammError("gps is not open")
-        fix = receiver.read()
-        now_ns = self.clock.now_ns()
-        # A message later than this after its moment is late, whatever fragment it was meant for.
-        complete_ns = now_ns - 2 * self._latency.longest_ns
-        if fix is None:
-            if self._ended():
-                raise EndOfSource(0, "the replayed receiver has said all")
-            return Delivery(self.name, None, complete_ns, now_ns)
-        if fix.gps_time_ns <= self._newest_gps_ns or self._kind not in {None, fix.kind}:
-            self._lost += 1
+        fix = self._receiver.read()
+        if fix is not None:
+            self._take(fix)
+            settled = self._fit.statistics.accepted >= _SETTLED
+            long_ns = fix.arrival_ns - self._waiting[0].arrival_ns if self._waiting else 0
+            return self.rest() if settled or long_ns >= _LONGEST_WAIT_NS else None
+        if self._ended():
+            raise EndOfSource(0, "the replayed receiver has said all")
+        if self._waiting:
             return None
-        self._kind, self._newest_gps_ns = fix.kind, fix.gps_time_ns
+        # What comes later than this after its moment is late, whatever fragment it was meant for.
+        now_ns = self.clock.now_ns()
+        return Delivery(self.name, None, now_ns - 2 * self._latency.longest_ns, now_ns)
+
+    def rest(self) -> Delivery | None:
+        if not self._waiting:
+            return None
+        fixes, self._waiting = self._waiting, []
+        t_ns = self._fit.times(np.array([fix.gps_time_ns for fix in fixes]))
+        t_ns = np.maximum(t_ns, self._newest_ns + 1 + np.arange(len(fixes)))
+        self._newest_ns = int(t_ns[-1])
+        self._delivered += len(fixes)
+        block = Samples(fixes[0].kind, t_ns, np.concatenate([fix.values for fix in fixes]))
+        return Delivery(self.name, block, self._newest_ns + 1, self.clock.now_ns())
+
+    def _take(self, fix: GpsFix) -> None:
+        """Note a fix, unless it was told before or is of another kind than those before it."""
+        last = self._newest
+        if last is not None and (fix.gps_time_ns <= last.gps_time_ns or fix.kind != last.kind):
+            self._lost += 1
+            return
+        self._newest = fix
+        self._waiting.append(fix)
         self._fit.observe(
             fix.gps_time_ns,
             fix.arrival_ns - self._latency.longest_ns,
             fix.arrival_ns - self._latency.shortest_ns,
             _SERIAL_NOISE_NS,
         )
-        t_ns = self._fit.times(np.array([fix.gps_time_ns]))
-        if self._newest_ns is not None:
-            t_ns = np.maximum(t_ns, self._newest_ns + 1)
-        self._newest_ns = int(t_ns[0])
-        self._delivered += 1
-        block = Samples(fix.kind, t_ns, fix.values)
-        return Delivery(self.name, block, max(complete_ns, self._newest_ns + 1), now_ns)
 
 
 class CameraSource(Source):

@@ -161,8 +161,9 @@ def _fix(epoch: _Epoch, latitude: float, longitude: float, day: date, mode: int)
         values["gps_fix_type"] = _FIXED_2D if mode == _FIXED_2D else _FIXED_3D
         values["horizontal_accuracy"] = math.hypot(epoch.sigma[0], epoch.sigma[1])
         values["vertical_accuracy"] = epoch.sigma[2]
-        # No course: no direction to speak of. `velocity_up` and `speed_accuracy` stay 0, which is
-        # how Android's Location, and so CAMM's first writers, say that they are not known.
+        # NMEA has no vertical speed and no accuracy of speed; without a course (standing still)
+        # there is no direction to speak of.
+        values["velocity_up"] = values["speed_accuracy"] = math.nan
         if epoch.course is not None:
             values["velocity_east"] = epoch.speed * math.sin(math.radians(epoch.course))
             values["velocity_north"] = epoch.speed * math.cos(math.radians(epoch.course))

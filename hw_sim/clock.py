@@ -8,7 +8,6 @@ and not on the host's load, and pacing against real time is a matter of sleeping
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import heapq
 import itertools
@@ -17,11 +16,12 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 
 class _Waiter:
-    """One thread's place in the queue; `ticket` tells its valid entry from cancelled ones.
+    """One thread's place in the queue; `ticket` tells its valid entry from cancelled ones, and is
+    None once the thread has given up waiting.
 
     The thread waits for a lock that is held until its turn has come. A switch between threads is
     the unit of work here, thousands a second, and nothing is as quick as a bare lock.
@@ -33,7 +33,7 @@ class _Waiter:
         self.turn = threading.Lock()
         self.turn.acquire()
         self.called = False
-        self.ticket = -1
+        self.ticket: int | None = -1
 
 
 class VirtualClock:
@@ -55,6 +55,7 @@ class VirtualClock:
         self._tickets = itertools.count()
         self._running = 1
         self._readers: dict[int, _Waiter] = {}
+        self._alive: dict[threading.Thread, list[_Waiter]] = {}
         self.speed = speed
 
     @property
@@ -105,44 +106,43 @@ class VirtualClock:
                 target()
             finally:
                 with self._lock:
+                    for waiter in self._alive.pop(thread):
+                        self._enqueue(waiter, self._now_ns)
                     self._give_up_turn()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
+        self._alive[thread] = []
         with self._lock:
             self._enqueue(first, self._now_ns)
         thread.start()
         return thread
 
     def join(self, thread: threading.Thread) -> None:
-        with self.standing_aside():
-            thread.join()
+        if thread in self._alive:
+            waiter = _Waiter()
+            self._alive[thread].append(waiter)
+            self._wait(waiter, None)
+        thread.join()
 
-    @contextlib.contextmanager
-    def standing_aside(self) -> Iterator[None]:
-        """Let time go on without the calling thread, which waits for something else meanwhile."""
-        with self._lock:
-            self._give_up_turn()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running += 1
-
-    def _wait(self, waiter: _Waiter, until_ns: int) -> None:
+    def _wait(self, waiter: _Waiter, until_ns: int | None) -> None:
+        """Give up the turn, and get it back at a time, or when somebody enqueues the waiter."""
         try:
             with self._lock:
-                self._enqueue(waiter, until_ns)
+                if until_ns is not None:
+                    self._enqueue(waiter, until_ns)
                 self._give_up_turn()
             waiter.turn.acquire()
         except BaseException:
             # Ctrl-C reaches the main thread while it waits, and it goes on out of turn.
             with self._lock:
-                waiter.ticket = -1
+                waiter.ticket = None
                 if not waiter.called:
                     self._running += 1
             raise
 
     def _enqueue(self, waiter: _Waiter, t_ns: int) -> None:
+        if waiter.ticket is None:
+            return
         waiter.ticket = next(self._tickets)
         heapq.heappush(self._queue, (t_ns, waiter.ticket, waiter))
 

@@ -17,6 +17,7 @@ from hw_sim.receiver import SerialLine
 
 _LATENCY_NS = 200_000_000
 _FIRST_EPOCH_NS = 100_000_000
+_SILENCE_NS = 500_000_000  # by which a reader knows that the last epoch is over
 _DAY_MS = 86_400_000
 _SAME_EPOCH_MS = 20  # iTOW and NMEA time of one epoch may differ by rounding
 _LEAP_MS = 18_000
@@ -68,7 +69,7 @@ class ReplayedReceiver:
         return self._line.lost
 
     def start(self) -> None:
-        """Begin to send; `done` says when all is through."""
+        """Begin to send; `done` says when all is through and the line has been silent a while."""
         self._line.start(self._run, "replayed receiver")
 
     def close(self) -> None:
@@ -80,6 +81,7 @@ class ReplayedReceiver:
         for burst in self._bursts:
             if not self._line.send(burst.data, start_ns + _first_byte_ns(burst)):
                 return
+        self._clock.sleep_until(self._clock.now_ns() + _SILENCE_NS)
         self.done = True
 
 

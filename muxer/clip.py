@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from camm import PACKET_SIZES, PacketType, Samples, decode
+from muxer.errors import Mp4Error
 from muxer.movie import EditList, Handler
 from muxer.sample_table import Ints, SampleTable
 from muxer.source import ByteSource, read_samples
 
 _SIZES = np.array([PACKET_SIZES[kind] for kind in PacketType])
+_MOST_PACKETS = 10_000
+"""Packets that are read of one sample, where the rule is one: a file that lies costs no hours."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,8 @@ class Track:
         pause = 0
         if edits and edits[0].media_time < 0:
             pause = edits[0].duration * 1_000_000_000 // max(self.movie_timescale, 1)
+            if pause >= 1 << 62:
+                raise Mp4Error(f"track {self.number} is said to begin after {pause / 1e9:.3g} s")
             edits = edits[1:]
         begin = edits[0].media_time if edits else 0
         return pause + _nanoseconds(self.table.dts + self.table.cts_offset - begin, self.timescale)
@@ -199,7 +204,7 @@ def _sort_out(payload: npt.NDArray[np.uint8], place: Ints, size: Ints, t_ns: Int
     faults: Counter[str] = Counter()
     rounds: list[tuple[Ints, Ints, Ints]] = []
     number, left = np.arange(len(place)), size
-    while len(number):
+    while len(number) and len(rounds) < _MOST_PACKETS:
         headed = left >= 4
         reserved, kind = _headers(payload, place[headed])
         if rounds:
@@ -221,6 +226,7 @@ def _sort_out(payload: npt.NDArray[np.uint8], place: Ints, size: Ints, t_ns: Int
             faults["samples with more than one packet"] += int(whole.sum())
         more = needed < left
         number, place, left = number[more], (place + needed)[more], (left - needed)[more]
+    faults["samples with too many packets to read them all"] += len(number)
     numbers, kinds, places = (np.concatenate(column) for column in zip(*rounds, strict=True))
     order = np.argsort(numbers, kind="stable")
     return Records(

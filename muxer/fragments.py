@@ -45,8 +45,8 @@ def write_fragment(number: int, runs: Sequence[Run], at: int) -> tuple[bytes, li
     lengths = [len(run.data) for run in runs]
     size = len(_moof(number, runs, [0] * len(runs)))
     starts = np.cumsum([size + 8, *lengths])[:-1].tolist()
-    if starts and sum(lengths) + 8 >= 1 << 32:
-        raise Mp4Error("one fragment holds more than 4 GiB: cut it sooner")
+    if starts and starts[-1] >= 1 << 31:  # `trun` counts up to there, and signed
+        raise Mp4Error("one fragment holds more than 2 GiB: cut it sooner")
     moof = _moof(number, runs, starts)
     tables = [run.table(at + start) for run, start in zip(runs, starts, strict=True)]
     return moof + box(b"mdat", *(run.data for run in runs)), tables
@@ -103,6 +103,17 @@ def read_mvex(moov: bytes) -> dict[int, TrackDefaults]:
     return defaults
 
 
+def count_samples(moof: bytes) -> int:
+    """How many samples a fragment claims to have, before any memory is spent on them."""
+    count = 0
+    for traf in children(moof):
+        if traf.kind == b"traf":
+            content = traf.content(moof)
+            runs = (child for child in children(content) if child.kind == b"trun")
+            count += sum(int.from_bytes(content[run.body + 4 : run.body + 8]) for run in runs)
+    return count
+
+
 def read_fragment(
     moof: bytes, at: int, defaults: dict[int, TrackDefaults], ends: dict[int, int], file_size: int
 ) -> dict[int, SampleTable]:
@@ -112,9 +123,12 @@ def read_fragment(
     behind the end of the file were never written and are left out.
     """
     tables: dict[int, SampleTable] = {}
+    follow = at
     for traf in children(moof):
         if traf.kind == b"traf":
-            track, table = _read_traf(traf.content(moof), at, defaults, ends, tables)
+            track, table = _read_traf(traf.content(moof), at, follow, defaults, ends, tables)
+            if len(table):
+                follow = int(table.offset[-1] + table.size[-1])
             whole = table.offset + table.size <= file_size
             if not whole.all():
                 table = table.head(int(np.argmin(whole)))
@@ -125,10 +139,12 @@ def read_fragment(
 def _read_traf(
     traf: bytes,
     at: int,
+    follow: int,
     defaults: dict[int, TrackDefaults],
     ends: dict[int, int],
     before: dict[int, SampleTable],
 ) -> tuple[int, SampleTable]:
+    """The track and its samples; `follow` is where the data of the `traf` before ended."""
     tfhd = require(traf, b"tfhd")
     _, flags = version_and_flags(tfhd)
     present = [bool(flags & bit) for bit in (0x1, 0x2, 0x8, 0x10, 0x20)]
@@ -151,11 +167,15 @@ def _read_traf(
     tfdt = find(traf, b"tfdt")
     if tfdt is not None and len(tfdt) >= (12 if tfdt[0] else 8):
         (time,) = struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)
-    where = at if base is None else base
+    if base is None:
+        base = at if flags & _DEFAULT_BASE_IS_MOOF else follow
+    if max(base, time) >= 1 << 62:
+        raise Mp4Error(f"a fragment of track {track} begins at byte {base}, at tick {time}")
+    where = base
     runs = []
     for child in children(traf):
         if child.kind == b"trun":
-            run = _read_trun(traf, child, default, time, at if base is None else base, where)
+            run = _read_trun(traf, child, default, time, base, where)
             runs.append(run)
             if len(run):
                 time, where = run.end, int(run.offset[-1] + run.size[-1])
@@ -166,7 +186,7 @@ def _read_trun(
     traf: bytes, trun: Box, default: TrackDefaults, time: int, base: int, follow: int
 ) -> SampleTable:
     content = trun.content(traf)
-    version, flags = version_and_flags(content)
+    _, flags = version_and_flags(content)
     optional = [bool(flags & bit) for bit in (0x1, 0x4)]
     layout = ">4xI" + "".join(
         code if here else "" for code, here in zip("iI", optional, strict=True)
@@ -177,7 +197,7 @@ def _read_trun(
         raise Mp4Error(f"box 'trun' is too short: {len(content)} bytes")
     count, *values = struct.unpack_from(layout, content)
     width = sum(columns)
-    if count * width * 4 > len(content) - header or (not width and count > 1 << 20):
+    if count * width * 4 > len(content) - header:
         raise Mp4Error(f"box 'trun' claims {count} samples in {len(content)} bytes")
     rows = np.frombuffer(content, ">u4", count * width, header).astype(np.int64)
     rows = rows.reshape(count, width)
@@ -192,8 +212,7 @@ def _read_trun(
     if first_flags is not None and count:
         sample_flags = sample_flags.copy()
         sample_flags[0] = first_flags
-    if version:
-        cts = cts.astype(np.uint32).view(np.int32).astype(np.int64)
+    cts = cts.astype(np.uint32).view(np.int32).astype(np.int64)  # signed whatever the version
     start = follow if offset is None else base + offset
     return SampleTable(
         start + np.cumsum(size) - size,

@@ -7,13 +7,10 @@ and 7.3; ISO/IEC 14496-15, 5.3.3.1 (avcC) and 8.3.3.1 (hvcC).
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 
 from muxer.errors import Mp4Error
-
-_START_CODE = re.compile(rb"\x00\x00\x01")
 
 _H264_SPS, _H264_PPS = 7, 8
 _H265_VPS, _H265_SPS, _H265_PPS = 32, 33, 34
@@ -26,10 +23,8 @@ def is_annex_b(data: bytes) -> bool:
 
 def annex_b_units(data: bytes) -> Iterator[bytes]:
     """The units between the start codes, without the zero bytes that may pad them."""
-    starts = [match.end() for match in _START_CODE.finditer(data)]
-    ends = [start - 3 for start in starts[1:]] + [len(data)]
-    for start, end in zip(starts, ends, strict=True):
-        if unit := data[start:end].rstrip(b"\0"):
+    for between in data.split(b"\0\0\1")[1:]:
+        if unit := between.rstrip(b"\0"):
             yield unit
 
 
@@ -49,7 +44,7 @@ def avcc(parameter_sets: bytes) -> bytes:
     record += b"".join(struct.pack(">H", len(unit)) + unit for unit in sps)
     record += bytes([len(pps)])
     record += b"".join(struct.pack(">H", len(unit)) + unit for unit in pps)
-    if sps[0][1] in (100, 110, 122, 144):  # the High profiles repeat what decoders ask for first
+    if sps[0][1] not in (66, 77, 88):  # the High profiles repeat what decoders ask for first
         chroma, luma_depth, chroma_depth = _high_profile_fields(sps[0])
         record += bytes([0xFC | chroma, 0xF8 | luma_depth, 0xF8 | chroma_depth, 0])
     return record

@@ -12,7 +12,7 @@ from typing import Any
 from muxer.boxes import Box, children, find, parse_header, require
 from muxer.clip import Clip, Track
 from muxer.errors import Mp4Error, NoCammError
-from muxer.fragments import TrackDefaults, read_fragment, read_mvex
+from muxer.fragments import TrackDefaults, count_samples, read_fragment, read_mvex
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.recording_file import METADATA_UUID
 from muxer.sample_table import SampleTable
@@ -80,14 +80,15 @@ def _read(source: ByteSource) -> Clip:
         raise Mp4Error(f"{source.name}: a 'moov' box of {moov_at.end - moov_at.body} bytes")
     moov = source.read(moov_at.body, moov_at.end - moov_at.body)
     header = MovieHeader.read(require(moov, b"mvhd"))
-    tracks = [
-        _read_track(child.content(moov), header, source.size)
-        for child in children(moov)
-        if child.kind == b"trak"
-    ]
+    tracks: list[Track] = []
+    room = source.size  # for samples, of which an honest file has no more than bytes
+    for child in children(moov):
+        if child.kind == b"trak":
+            tracks.append(_read_track(child.content(moov), header, room))
+            room -= len(tracks[-1].table)
     defaults = read_mvex(moov)
     if defaults:
-        tracks = _with_fragments(source, boxes, tracks, defaults)
+        tracks = _with_fragments(source, boxes, tracks, defaults, room)
     udta = find(moov, b"udta") or b""
     data = next((box.start for box in boxes if box.kind == b"mdat"), source.size)
     return Clip(
@@ -106,7 +107,7 @@ def _not_mp4(source: ByteSource) -> str:
     return f"{source.name} is no MP4 file: expected boxes such as 'ftyp' and 'moov' in it"
 
 
-def _read_track(trak: bytes, movie: MovieHeader, file_size: int) -> Track:
+def _read_track(trak: bytes, movie: MovieHeader, room: int) -> Track:
     tkhd = TrackHeader.read(require(trak, b"tkhd"))
     mdhd = MediaHeader.read(require(trak, b"mdia", b"mdhd"))
     elst = find(trak, b"edts", b"elst")
@@ -125,7 +126,7 @@ def _read_track(trak: bytes, movie: MovieHeader, file_size: int) -> Track:
         tuple(entry.kind.decode("latin-1") for entry in entries),
         mdhd.timescale,
         mdhd.duration,
-        SampleTable.read(stbl, file_size),
+        SampleTable.read(stbl, room),
         EditList.read(elst) if elst is not None else EditList(()),
         movie.timescale,
         width,
@@ -136,12 +137,19 @@ def _read_track(trak: bytes, movie: MovieHeader, file_size: int) -> Track:
 
 
 def _with_fragments(
-    source: ByteSource, boxes: list[Box], tracks: list[Track], defaults: dict[int, TrackDefaults]
+    source: ByteSource,
+    boxes: list[Box],
+    tracks: list[Track],
+    defaults: dict[int, TrackDefaults],
+    room: int,
 ) -> list[Track]:
     tables: dict[int, list[SampleTable]] = {track.number: [track.table] for track in tracks}
     for box in boxes:
         if box.kind == b"moof" and box.end <= source.size:
             moof = source.read(box.body, box.end - box.body)
+            room -= count_samples(moof)
+            if room < 0:
+                raise Mp4Error(f"{source.name}: its fragments claim more samples than it has bytes")
             ends = {number: parts[-1].end for number, parts in tables.items()}
             found = read_fragment(moof, box.start, defaults, ends, source.size)
             for number, table in found.items():
@@ -162,7 +170,7 @@ def _metadata(moov: bytes) -> dict[str, Any]:
         if child.kind == b"uuid" and content.startswith(METADATA_UUID.bytes):
             try:
                 found = json.loads(content[16:])
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return found if isinstance(found, dict) else {}
     return {}

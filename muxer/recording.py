@@ -95,6 +95,7 @@ class Recording:
         self._cuts: list[tuple[int, int]] = []  # (time, number of the picture behind it)
         self._last_cut_ns = 0
         self._written_until_ns: int | None = None
+        self._end_ns: int | None = None
         self._file: RecordingFile | None = None
         self._written: Counter[PacketType] = Counter()
         self._late: Counter[PacketType] = Counter()
@@ -103,6 +104,8 @@ class Recording:
     def add_packets(self, packets: Sequence[Packet]) -> None:
         """Encoded pictures and audio, each stream in its decoding order."""
         for packet in packets:
+            if self._end_ns is not None and packet.dts_ns >= self._end_ns:
+                continue
             stream = self._streams[packet.stream]
             if packet.stream == 0:
                 self._add_picture(packet)
@@ -111,9 +114,11 @@ class Recording:
     def _add_picture(self, packet: Packet) -> None:
         if self.zero_ns is None:
             self.zero_ns = self._last_cut_ns = packet.pts_ns
-        at = packet.pts_ns if packet.keyframe else packet.dts_ns
+        # Nothing that comes from now on is shown before this packet is decoded, and the exposure
+        # that is told of a picture began before it is shown.
+        at = packet.dts_ns
         if packet.exposure_start_ns is not None:
-            at = packet.exposure_start_ns  # a picture and what is said of it stay together
+            at -= packet.pts_ns - packet.exposure_start_ns
         length = at - self._last_cut_ns
         if length >= _LONGEST_NS or (packet.keyframe and length >= _SHORTEST_NS):
             self._cuts.append((at, self._pictures))
@@ -141,14 +146,20 @@ class Recording:
         else:
             self._complete[source] = complete_until_ns
 
+    def end_at(self, end_ns: int) -> None:
+        """Say when the recording is to end: pictures and cuts behind that are not wanted."""
+        self._end_ns = end_ns
+        self._cuts = [cut for cut in self._cuts if cut[0] < end_ns]
+        self._drop_from(end_ns)
+
     def end_video(self) -> None:
         """Say that no packets will follow: from now on the clock alone cuts fragments."""
         self._filming = False
 
     def advance(self, now_ns: int) -> None:
         """Write every fragment that is due at `now_ns`. May wait for the disk."""
-        if not self._filming:
-            self._cut_by_clock(now_ns)
+        # A camera that hangs is given as long as any other source, then the clock takes over.
+        self._cut_by_clock(now_ns - _DEADLINE_NS if self._filming else now_ns)
         while self._cuts:
             cut_ns, picture = self._cuts[0]
             complete = all(
@@ -162,7 +173,8 @@ class Recording:
     def _cut_by_clock(self, now_ns: int) -> None:
         if self.zero_ns is not None:
             self._last_cut_ns = max(self._last_cut_ns, self.zero_ns)
-            while now_ns >= self._last_cut_ns + _LONGEST_NS:
+            last_ns = now_ns if self._end_ns is None else min(now_ns, self._end_ns - 1)
+            while last_ns >= self._last_cut_ns + _LONGEST_NS:
                 self._last_cut_ns += _LONGEST_NS
                 self._cuts.append((self._last_cut_ns, self._pictures))
 
@@ -182,13 +194,13 @@ class Recording:
     def finish(self, end_ns: int, about: MovieDescription) -> RecordingStatistics:
         """Write what is left from before `end_ns` and finalise the file.
 
+        Tell `end_at` before, as soon as the end is known: a fragment that is written stays.
         Mp4Error where not one frame (or, without video, sample) came: there is nothing to keep.
         """
-        self._drop_from(end_ns)
+        self.end_at(end_ns)
         if self._streams and not self._frames and not self._streams[0].pending:
             raise Mp4Error("the camera delivered no picture: nothing was recorded")
-        inside = [cut for cut in self._cuts if cut[0] < end_ns and cut[1] <= self._pictures]
-        for cut_ns, picture in [*inside, (end_ns, self._pictures)]:
+        for cut_ns, picture in [*self._cuts, (end_ns, self._pictures)]:
             self._write_fragment(cut_ns, picture)
         if self._file is None:
             raise Mp4Error("no source delivered anything: nothing was recorded")
@@ -233,7 +245,7 @@ class Recording:
     def _write_fragment(self, cut_ns: int, picture: int) -> None:
         """One fragment: all before `cut_ns`, of the video the pictures before number `picture`."""
         zero_ns = self.zero_ns
-        if zero_ns is None:
+        if zero_ns is None or (self._file is None and not self._streams and not self._samples):
             return
         runs = []
         for stream in self._streams:

@@ -80,11 +80,15 @@ def _jpeg(stream: StreamFormat) -> Coding:
 
 
 def _av1(stream: StreamFormat) -> Coding:
+    if not stream.extradata.startswith(b"\x81"):  # marker and version of an av1C record
+        raise Mp4Error("the av1 stream comes without an av1C record: take it from an MP4 or WebM")
     return Coding(_picture_entry(b"av01", stream, box(b"av1C", stream.extradata)), _unchanged)
 
 
 def _aac(stream: StreamFormat) -> Coding:
     """AudioSampleEntry (ISO/IEC 14496-12, 12.2.3) with an MPEG-4 elementary stream descriptor."""
+    if not stream.extradata:
+        raise Mp4Error("the aac stream comes without its AudioSpecificConfig: is it ADTS?")
     # A rate over 65535 Hz does not fit 16.16; the decoder configuration has the true one.
     rate = stream.sample_rate if stream.sample_rate < 1 << 16 else 0
     return Coding(

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from muxer.boxes import box, find, full_box, require, version_and_flags
+from muxer.boxes import box, find, full_box, require
 from muxer.errors import Mp4Error
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -117,23 +117,28 @@ class SampleTable:
         return starts
 
     def _write_sizes(self) -> bytes:
-        if len(self) and (self.size == self.size[0]).all():
+        # A common size of 0 cannot be said: it is how the box says that a table follows.
+        if len(self) and self.size[0] and (self.size == self.size[0]).all():
             return full_box(b"stsz", 0, 0, struct.pack(">II", self.size[0], len(self)))
         return full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(self)), _bytes(self.size, ">u4"))
 
     @classmethod
-    def read(cls, stbl: bytes, file_size: int) -> Self:
-        """From the content of an `stbl` box. Mp4Error where its tables contradict each other."""
-        size = _read_sizes(stbl, file_size)
+    def read(cls, stbl: bytes, room: int) -> Self:
+        """From the content of an `stbl` box. Mp4Error where its tables contradict each other.
+
+        `room` is how many bytes all samples together can have: those of the file. Without it a
+        box of twenty bytes could claim four thousand million samples.
+        """
+        size = _read_sizes(stbl, room)
         count = len(size)
         dts, duration = _read_times(stbl, count)
         ctts = find(stbl, b"ctts")
         cts_offset = np.zeros(count, np.int64)
         if ctts is not None:
-            version, _ = version_and_flags(ctts)
+            # Version 0 is unsigned by the standard, but QuickTime and many cameras write it signed.
             rows = _rows("ctts", ctts, 2)
-            shift = rows[:, 1].astype(np.uint32).view(np.int32) if version else rows[:, 1]
-            cts_offset = _expand("ctts", rows[:, 0], shift.astype(np.int64), count)
+            shift = rows[:, 1].astype(np.uint32).view(np.int32).astype(np.int64)
+            cts_offset = _expand(rows[:, 0], shift, count)
         stss = find(stbl, b"stss")
         keyframe = np.full(count, stss is None)
         if stss is not None:
@@ -173,7 +178,7 @@ def _rows(name: str, content: bytes, columns: int, dtype: str = ">u4", skip: int
     return flat.astype(np.int64).reshape(count, columns)
 
 
-def _expand(name: str, counts: Ints, values: Ints, total: int) -> Ints:
+def _expand(counts: Ints, values: Ints, total: int) -> Ints:
     """Rows of (run length, value) as one value a sample; the last value goes on where rows lack.
 
     Some cameras write one row too few; more than `total` samples are not expanded, so that a lying
@@ -190,12 +195,12 @@ def _expand(name: str, counts: Ints, values: Ints, total: int) -> Ints:
 
 def _read_times(stbl: bytes, count: int) -> tuple[Ints, int]:
     rows = _rows("stts", require(stbl, b"stts"), 2)
-    durations = _expand("stts", rows[:, 0], rows[:, 1], count)
+    durations = _expand(rows[:, 0], rows[:, 1], count)
     ends = np.cumsum(durations)
     return ends - durations, int(durations[-1]) if count else 0
 
 
-def _read_sizes(stbl: bytes, file_size: int) -> Ints:
+def _read_sizes(stbl: bytes, room: int) -> Ints:
     stsz = find(stbl, b"stsz")
     if stsz is None:
         raise Mp4Error("a track has no 'stsz' box: the sizes of its samples are unknown")
@@ -204,7 +209,7 @@ def _read_sizes(stbl: bytes, file_size: int) -> Ints:
     size, count = struct.unpack_from(">II", stsz, 4)
     if size == 0:
         return _rows("stsz", stsz, 1, skip=4)[:, 0]
-    if count * size > file_size:
+    if count * size > room:
         raise Mp4Error(f"box 'stsz' claims {count} samples of {size} bytes in a smaller file")
     return np.full(count, size, np.int64)
 
@@ -229,7 +234,8 @@ def _read_offsets(stbl: bytes, size: Ints) -> Ints:
     per_chunk = np.repeat(rows[known, 1], np.diff(first[known], append=len(chunks)))
     ends = np.cumsum(np.minimum(per_chunk, count))
     if not len(ends) or ends[-1] < count:
-        raise Mp4Error(f"the chunks of a track hold {ends[-1:]} samples, its sizes are {count}")
+        held = int(ends[-1]) if len(ends) else 0
+        raise Mp4Error(f"the chunks of a track hold {held} samples, its sizes are {count}")
     used = int(np.searchsorted(ends, count)) + 1
     starts = np.concatenate([[0], ends[: used - 1]])
     within = np.cumsum(size) - size

@@ -75,11 +75,14 @@ def read_samples(
     """
     if not len(offset):
         return np.empty(0, np.uint8), np.empty(0, np.int64)
-    end = offset + size
-    if int(offset.min()) < 0 or int(end.max()) > source.size:
+    outside = (offset < 0) | (offset > source.size - size)
+    if outside.any():
         raise Mp4Error(
-            f"{source.name}: a sample lies at byte {int(end.max())}, the file has {source.size}"
+            f"{source.name}: a sample lies at byte {offset[outside][0]}, the file has {source.size}"
         )
+    if int(size.sum()) > source.size:
+        raise Mp4Error(f"{source.name}: the samples of a track lie on top of one another")
+    end = offset + size
     order = np.argsort(offset, kind="stable")
     first, last = offset[order], np.maximum.accumulate(end[order])
     breaks = np.flatnonzero(first[1:] > last[:-1] + gap) + 1

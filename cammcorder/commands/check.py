@@ -1,4 +1,4 @@
-"""find what is wrong with a clip: against the specification, and for other people's readers
+"""Find what is wrong with a clip, by the specification and for other people's readers.
 
 Exit code 0 where there is no error (warnings are told and do not count), 1 otherwise.
 """

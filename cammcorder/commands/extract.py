@@ -1,4 +1,4 @@
-"""write a clip's metadata as CSV, GPX or JSON Lines
+"""Write a clip's metadata as CSV, GPX or JSON Lines.
 
 CSV gives a table for each packet type (walk.gyro.csv, walk.gps.csv, ...), GPX the track of the
 camera (walk.gpx), JSON Lines an object for every record in the order of the file (walk.jsonl).
@@ -120,13 +120,10 @@ def _write(
     clip: Clip, documents: list[Document], options: argparse.Namespace, advance: Callable[[], None]
 ) -> None:
     """Each document to a file of the folder, once it is known that all their names are free."""
-    from cammcorder.commands.outputs import free_file, writable_folder
+    from cammcorder.commands.outputs import free_file, made_folder
     from muxer.extract import write_whole
 
-    folder = Path(options.output)
-    if not folder.exists():
-        writable_folder(folder.parent)
-        folder.mkdir()
+    folder = made_folder(Path(options.output))
     stem = Path(clip.path).stem
     paths = [
         free_file(folder / f"{stem}{document.suffix}", force=options.force)

@@ -1,4 +1,4 @@
-"""show what a clip holds: its tracks, and the motion metadata by packet type
+"""Show what a clip holds: its tracks, and the motion metadata by packet type.
 
 Works with any MP4; where there is no camera motion metadata it says so.
 """

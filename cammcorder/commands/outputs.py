@@ -22,6 +22,14 @@ def free_file(path: Path, *, force: bool) -> Path:
     return path
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made if it is not there; UsageError where it cannot be, or cannot be filled."""
+    if not folder.exists():
+        writable_folder(folder.parent)
+        folder.mkdir()
+    return writable_folder(folder)
+
+
 def writable_folder(folder: Path) -> Path:
     """The folder, once it is known that files can be made in it; else UsageError."""
     if not folder.is_dir():

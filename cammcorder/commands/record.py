@@ -13,8 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from camm.errors import UsageError
-
 if TYPE_CHECKING:
     from daemon.rig import Rig
     from daemon.session import Result
@@ -67,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
 
 def choose_rig(options: argparse.Namespace) -> Rig:
     """The rig that the options ask for; UsageError where they contradict each other."""
+    from camm.errors import UsageError
+
     replayed = options.replay is not None or options.replay_video is not None
     wired = options.i2c is not None or options.gps is not None
     if [options.sim is not None, replayed, wired].count(True) != 1:

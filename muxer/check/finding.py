@@ -41,17 +41,23 @@ class Verdict:
         return not any(finding.severity == "error" for finding in self.findings)
 
     @property
-    def headline(self) -> str:
-        """The verdict in one line."""
+    def summary(self) -> str:
+        """The verdict in words: sound or faulty, what there is, what is wrong."""
         records, types = sum(self.counts.values()), len(self.counts)
-        held = f"{_number(records, 'record')} of {_number(types, 'type')}"
+        held = f"{number(records, 'record')} of {number(types, 'type')}"
         errors = sum(finding.severity == "error" for finding in self.findings)
-        faults = [_number(errors, "error")] if errors else []
+        faults = [number(errors, "error")] if errors else []
         if errors < len(self.findings):
-            faults.append(_number(len(self.findings) - errors, "warning"))
+            faults.append(number(len(self.findings) - errors, "warning"))
         state = "sound" if self.sound else "faulty"
-        return f"{Path(self.path).name}: {state}, {held}; {', '.join(faults) or 'no faults'}"
+        return f"{state}, {held}; {', '.join(faults) or 'no faults'}"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line, of a file among others."""
+        return f"{Path(self.path).name}: {self.summary}"
 
 
-def _number(count: int, noun: str) -> str:
+def number(count: int, noun: str) -> str:
+    """A count with its noun, in the singular for one."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from camm import PacketType
-from muxer.check.finding import Finding
+from muxer.check.finding import Finding, number
 from muxer.clip import Clip
 from muxer.sample_table import Ints
 
@@ -54,7 +54,7 @@ def ordered_in_time(clip: Clip) -> Iterator[Finding]:
         yield Finding(
             "ordered_in_time",
             "error",
-            f"times run backwards at {len(back):,} records",
+            f"times run backwards at {number(len(back), 'record')}",
             t_ns[back[0] + 1] / 1e9,
         )
 
@@ -130,8 +130,8 @@ def _gaps(rule: str, clip: Clip, kind: PacketType, limit_ns: int) -> Iterator[Fi
         yield Finding(
             rule,
             "warning",
-            f"{kind.label} has {len(gaps):,} gaps of more than {limit_ns / 1e9:g} s, the longest "
-            f"of {steps.max() / 1e9:.3f} s",
+            f"{kind.label} has {number(len(gaps), 'gap')} of more than {limit_ns / 1e9:g} s, the "
+            f"longest of {steps.max() / 1e9:.3f} s",
             t_ns[gaps[0]] / 1e9,
         )
 

@@ -57,7 +57,8 @@ def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     digits, then seven, then eight, until it reads back as the float32 it was. Below 1e-13 and from
     1e22 on powers of ten are not exact: there it stays with nine digits.
     """
-    wide = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        wide = values.astype(np.float64)
     size = np.abs(wide)
     left = np.flatnonzero((size >= 1e-13) & (size < 1e22))
     result = wide.copy()

@@ -1,4 +1,4 @@
-"""The figures of a report: each a function from a clip to a figure, or None where it has no data."""
+"""The figures of a report, each drawn by a function that gives None where its data is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from muxer.report.series import (
     gaps,
     heading_pitch_roll,
 )
-from muxer.report.svg import COLOURS, Drawing
+from muxer.report.svg import COLOURS, as_svg, panels, style
 
 _AXES = (("X", "red"), ("Y", "green"), ("Z", "blue"))
 _STREAMS = (
@@ -45,8 +45,8 @@ class PageFigure:
 
 def figures(clip: Clip) -> list[PageFigure]:
     """All figures for which the clip has data."""
-    drawn = (draw(clip) for draw in _FIGURES)
-    return [figure for figure in drawn if figure is not None]
+    with style():
+        return [figure for draw in _FIGURES if (figure := draw(clip)) is not None]
 
 
 def _track(clip: Clip) -> PageFigure | None:
@@ -54,25 +54,24 @@ def _track(clip: Clip) -> PageFigure | None:
     if fixes is None:
         return None
     east, north = east_north(fixes.data["latitude"], fixes.data["longitude"])
-    with Drawing(3.4) as drawing:
-        (panel,) = drawing.panels
-        panel.plot(east, north, color=COLOURS["blue"], linewidth=1.1)
-        panel.plot(east[0], north[0], "o", markersize=5, color=COLOURS["green"])
-        panel.plot(
-            east[-1], north[-1], "s", markersize=5, color=COLOURS["red"], markerfacecolor="none"
-        )
-        panel.set_aspect("equal", adjustable="datalim")
-        panel.margins(0.1)
-        panel.set_xlabel("east, m")
-        panel.set_ylabel("north, m")
-        return PageFigure(
-            "Track",
-            "metres",
-            f"{len(fixes):,} fixes, from {fixes.data['latitude'][0]:.6f}, "
-            f"{fixes.data['longitude'][0]:.6f}. North is up.",
-            (("start", "green"), ("end", "red")),
-            drawing.svg("The GPS track seen from above"),
-        )
+    figure, (panel,) = panels(3.4)
+    line = broken_at(east, north, gaps(fixes.t_ns / 1e9))
+    panel.plot(*line, color=COLOURS["blue"], linewidth=1.1)
+    panel.plot(east[0], north[0], "o", markersize=5, color=COLOURS["green"])
+    panel.plot(east[-1], north[-1], "s", markersize=5, color=COLOURS["red"], markerfacecolor="none")
+    panel.set_aspect("equal", adjustable="datalim")
+    panel.margins(0.1)
+    panel.set_xlabel("east, m")
+    panel.set_ylabel("north, m")
+    return PageFigure(
+        "Track",
+        "metres",
+        f"{len(fixes):,} fixes, from {fixes.data['latitude'][0]:.6f}, "
+        f"{fixes.data['longitude'][0]:.6f}. North is up; the line is open where fixes are "
+        "missing.",
+        (("start", "green"), ("end", "red")),
+        as_svg(figure, "The GPS track seen from above"),
+    )
 
 
 def _orientation(clip: Clip) -> PageFigure | None:
@@ -81,24 +80,23 @@ def _orientation(clip: Clip) -> PageFigure | None:
         return None
     t_s = samples.t_ns / 1e9
     heading, pitch, roll = heading_pitch_roll(samples.data)
-    with Drawing(1.4, 1.4) as drawing:
-        upper, lower = drawing.panels
-        x, y = _line(t_s, heading)
-        around = np.abs(np.diff(y)) > 180
-        upper.plot(*broken_at(x, y, around), color=COLOURS["violet"])
-        upper.set_ylim(0, 360)
-        upper.set_yticks([0, 90, 180, 270, 360], ["N", "E", "S", "W", "N"])
-        for values, colour in ((pitch, "amber"), (roll, "blue")):
-            lower.plot(*_line(t_s, values), color=COLOURS[colour])
-        lower.set_xlabel("s")
-        return PageFigure(
-            "Orientation",
-            "degrees",
-            "Where the camera points: heading clockwise from north, pitch upwards, roll with the "
-            "right side down.",
-            (("heading", "violet"), ("pitch", "amber"), ("roll", "blue")),
-            drawing.svg("Heading, pitch and roll over time"),
-        )
+    figure, (upper, lower) = panels(1.4, 1.4)
+    x, y = _line(t_s, heading)
+    around = np.abs(np.diff(y)) > 180
+    upper.plot(*broken_at(x, y, around), color=COLOURS["violet"])
+    upper.set_ylim(0, 360)
+    upper.set_yticks([0, 90, 180, 270, 360], ["N", "E", "S", "W", "N"])
+    for values, colour in ((pitch, "amber"), (roll, "blue")):
+        lower.plot(*_line(t_s, values), color=COLOURS[colour])
+    lower.set_xlabel("time, s")
+    return PageFigure(
+        "Orientation",
+        "degrees",
+        "Where the camera points: heading clockwise from north, pitch upwards, roll with the "
+        "right side down.",
+        (("heading", "violet"), ("pitch", "amber"), ("roll", "blue")),
+        as_svg(figure, "Heading, pitch and roll over time"),
+    )
 
 
 def _gyro(clip: Clip) -> PageFigure | None:
@@ -117,12 +115,11 @@ def _vector(samples: Samples, title: str, unit: str) -> PageFigure | None:
     if not len(samples):
         return None
     t_s = samples.t_ns / 1e9
-    with Drawing(1.75) as drawing:
-        (panel,) = drawing.panels
-        for values, (_, colour) in zip(samples.data.T, _AXES, strict=True):
-            panel.plot(*_line(t_s, values.astype(np.float64)), color=COLOURS[colour])
-        panel.set_xlabel("s")
-        return PageFigure(title, unit, "", _AXES, drawing.svg(f"{title} over time in {unit}"))
+    figure, (panel,) = panels(1.75)
+    for values, (_, colour) in zip(samples.data.T, _AXES, strict=True):
+        panel.plot(*_line(t_s, values.astype(np.float64)), color=COLOURS[colour])
+    panel.set_xlabel("time, s")
+    return PageFigure(title, unit, "", _AXES, as_svg(figure, f"{title} over time in {unit}"))
 
 
 def _intervals(clip: Clip) -> PageFigure | None:
@@ -133,39 +130,38 @@ def _intervals(clip: Clip) -> PageFigure | None:
     ]
     if not streams:
         return None
-    with Drawing(1.9, columns=(5, 1)) as drawing:
-        over_time, spread = drawing.panels
-        for _, colour, t_ns in streams:
-            # A time that comes twice has no place on a logarithmic axis but its foot.
-            interval_ms = np.maximum(np.diff(t_ns) / 1e6, 1e-3)
-            over_time.plot(*envelope(t_ns[1:] / 1e9, interval_ms), color=COLOURS[colour])
-            bins = np.geomspace(interval_ms.min() / 1.05, interval_ms.max() * 1.05, 25)
-            counts, edges = np.histogram(interval_ms, bins)
-            spread.stairs(
-                counts, edges, orientation="horizontal", color=COLOURS[colour], linewidth=1
-            )
-        over_time.set_yscale("log")
-        over_time.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        over_time.yaxis.set_minor_formatter(NullFormatter())
-        over_time.set_xlabel("s")
-        spread.set_xscale("log")
-        spread.xaxis.set_minor_locator(NullLocator())
-        spread.set_xlabel("count")
-        return PageFigure(
-            "Sample intervals",
-            "ms",
-            "A steady sensor is a flat line; a spike is a gap. At the right, how often each "
-            "interval occurs.",
-            tuple((kind.label, colour) for kind, colour, _ in streams),
-            drawing.svg("Intervals between samples over time, and their distribution"),
-        )
+    figure, (over_time, spread) = panels(1.9, widths=(5, 1))
+    for _, colour, t_ns in streams:
+        # A time that comes twice has no place on a logarithmic axis but its foot.
+        interval_ms = np.maximum(np.diff(t_ns) / 1e6, 1e-3)
+        x, y = envelope(t_ns[1:] / 1e9, interval_ms)
+        over_time.step(x, y, where="pre", color=COLOURS[colour])
+        bins = np.geomspace(interval_ms.min() / 1.05, interval_ms.max() * 1.05, 25)
+        counts, edges = np.histogram(interval_ms, bins)
+        spread.stairs(counts, edges, orientation="horizontal", color=COLOURS[colour], linewidth=1)
+    over_time.set_yscale("log")
+    over_time.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    over_time.yaxis.set_minor_formatter(NullFormatter())
+    over_time.set_xlabel("time, s")
+    spread.set_xscale("log")
+    spread.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:.0f}"))
+    spread.xaxis.set_minor_locator(NullLocator())
+    spread.set_xlabel("count")
+    return PageFigure(
+        "Sample intervals",
+        "ms",
+        "A steady sensor is a flat line; a spike is a gap. At the right, how often each "
+        "interval occurs.",
+        tuple((kind.label, colour) for kind, colour, _ in streams),
+        as_svg(figure, "Intervals between samples over time, and their distribution"),
+    )
 
 
 def _line(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     """A line to draw: its envelope, open where samples are missing."""
     x, y = envelope(t_s, values)
-    ends = gaps(t_s)[0]
-    return broken_at(x, y, np.diff(np.searchsorted(ends, x, side="left")) > 0)
+    ends = t_s[:-1][gaps(t_s)]
+    return broken_at(x, y, np.diff(np.searchsorted(ends, x)) > 0)
 
 
 _FIGURES: tuple[Callable[[Clip], PageFigure | None], ...] = (

@@ -36,21 +36,17 @@ def envelope(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     return t_s[kept], values[kept]
 
 
-def broken_at(
-    t_s: Floats, values: Floats, breaks: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def broken_at(t_s: Floats, values: Floats, breaks: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """The line with NaN between two points wherever `breaks` (one shorter) says so."""
     at = np.flatnonzero(breaks) + 1
     return np.insert(t_s, at, np.nan), np.insert(values, at, np.nan)
 
 
-def gaps(t_s: Floats) -> tuple[Floats, Floats]:
-    """Where samples are missing: beginnings and ends of intervals over twice the usual length."""
+def gaps(t_s: Floats) -> npt.NDArray[np.bool_]:
+    """Which of the intervals between samples are over twice the usual: something is missing."""
     steps = np.diff(t_s)
-    if not len(steps):
-        return steps, steps
-    wide = steps > 2 * max(float(np.median(steps)), 1e-6)
-    return t_s[:-1][wide], t_s[1:][wide]
+    forward = steps[steps > 0]
+    return steps > 2 * np.median(forward) if len(forward) else np.zeros(len(steps), np.bool_)
 
 
 def heading_pitch_roll(angle_axis: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
@@ -59,7 +55,8 @@ def heading_pitch_roll(angle_axis: npt.NDArray[np.float32]) -> tuple[Floats, Flo
     Heading is 0 to 360, clockwise from north; pitch -90 to 90, up; roll -180 to 180, right side
     down.
     """
-    world_from_camera = to_matrix(from_angle_axis(angle_axis))
+    with np.errstate(invalid="ignore"):  # an infinite angle has no direction: NaN
+        world_from_camera = to_matrix(from_angle_axis(angle_axis))
     forward = world_from_camera[:, :, 2]
     heading = np.degrees(np.arctan2(forward[:, 0], forward[:, 2])) % 360
     pitch = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1)))

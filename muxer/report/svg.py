@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -24,7 +26,8 @@ FONT_SIZE = 7.5
 """Of a figure that is 446 points wide; the page scales it to its own width."""
 
 _WIDTH = 6.2
-_STYLE = {
+_STEPS = [1, 2, 2.5, 5, 10]
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: the page's font, searchable, small
     "svg.hashsalt": "cammcorder",  # the same clip gives the same page
     "font.size": FONT_SIZE,
@@ -35,6 +38,7 @@ _STYLE = {
     "axes.grid": True,
     "grid.color": COLOURS["grid"],
     "grid.linewidth": 0.5,
+    "axes.xmargin": 0.01,
     "lines.linewidth": 0.7,
     "path.simplify_threshold": 0.2,
     "text.color": COLOURS["ink"],
@@ -46,41 +50,40 @@ _STYLE = {
 }
 
 
-class Drawing:
-    """A figure in the making; use within `with`, which sets the style for as long as it lasts."""
+def style() -> AbstractContextManager[None]:
+    """The look of all figures; drawing and writing them happens within it."""
+    return mpl.rc_context(_STYLE)
 
-    def __init__(self, *rows: float, columns: tuple[float, ...] = (1.0,)) -> None:
-        """Panels one above another, `rows` their heights in inches; they share the time axis."""
-        self._style = mpl.rc_context(_STYLE)
-        self._rows = rows
-        self._columns = columns
 
-    def __enter__(self) -> Drawing:
-        self._style.__enter__()
-        self.figure = Figure((_WIDTH, sum(self._rows)), layout="constrained", facecolor="none")
-        FigureCanvasSVG(self.figure)
-        grid = self.figure.subplots(
-            len(self._rows), len(self._columns), squeeze=False, sharex="col", sharey="row",
-            height_ratios=self._rows, width_ratios=self._columns,
-        )
-        self.panels: list[Axes] = list(grid.flat)
-        for panel in self.panels:
-            panel.set_facecolor("none")
-            panel.spines[["top", "right", "left"]].set_visible(False)
-            panel.set_axisbelow(True)
-            panel.xaxis.set_major_locator(MaxNLocator(6))
-            panel.yaxis.set_major_locator(MaxNLocator(5))
-        return self
+def panels(*heights: float, widths: tuple[float, ...] = (1.0,)) -> tuple[Figure, list[Axes]]:
+    """An empty figure and its panels, row by row; heights in inches, panels share their axes."""
+    figure = Figure((_WIDTH, sum(heights)), layout="constrained", facecolor="none")
+    FigureCanvasSVG(figure)
+    grid = figure.subplots(
+        len(heights),
+        len(widths),
+        squeeze=False,
+        sharex="col",
+        sharey="row",
+        height_ratios=heights,
+        width_ratios=widths,
+    )
+    for panel in grid.flat:
+        panel.set_facecolor("none")
+        panel.spines[["top", "right", "left"]].set_visible(False)
+        panel.set_axisbelow(True)
+        panel.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+        panel.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
+    return figure, list(grid.flat)
 
-    def __exit__(self, *details: object) -> None:
-        self._style.__exit__(None, None, None)
 
-    def svg(self, label: str) -> Markup:
-        """The figure as an `svg` element, `label` for those who do not see it."""
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        self.figure.savefig(text, format="svg", metadata=nothing)
-        return Markup(_inline(text.getvalue(), label))  # noqa: S704 - drawn here, of numbers
+def as_svg(figure: Figure, label: str) -> Markup:
+    """The figure as an `svg` element, `label` for those who do not see it."""
+    text = io.StringIO()
+    figure.savefig(
+        text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    )
+    return Markup(_inline(text.getvalue(), label))  # noqa: S704 - drawn here, of numbers
 
 
 def _inline(svg: str, label: str) -> str:
