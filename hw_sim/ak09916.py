@@ -28,6 +28,7 @@ _AFTER = {0x03: 0x10, 0x18: 0x00, 0x32: 0x30}
 
 _MEASUREMENT_S = 0.0072  # typical time for a measurement (section 5.3)
 _NEVER = 1 << 62
+_BLOCK = 64
 _LSB_UT = 0.15
 _PACKAGE_AXES = (1.0, -1.0, -1.0)
 """The magnetometer's X is the IMU's; Y and Z point the other way (DS-000189, figures 12, 13)."""
@@ -102,11 +103,11 @@ class Ak09916:
         self._ready = self._overrun = self._overflow = self._reading = False
 
     def _set_mode(self, mode: int, at_ns: int) -> None:
-        self._mode = mode
+        self._mode, self._next_ns = mode, _NEVER
         self._origin_s = self._clock.chip_s(at_ns) + _MEASUREMENT_S
         self._made = 0
-        running = mode == _SINGLE or mode in _CONTINUOUS_HZ
-        self._next_ns = int(self._end(np.zeros(1, np.int64))[0]) if running else _NEVER
+        if mode == _SINGLE or mode in _CONTINUOUS_HZ:
+            self._prepare()
 
     def _end(self, number: npt.NDArray[np.int64]) -> Times:
         """When the measurements of these numbers end."""
@@ -127,29 +128,38 @@ class Ak09916:
             return self._overflow << 3
         return self._mode if register == _CNTL2 else 0
 
-    def _advance(self, at_ns: int) -> None:
-        """Make the measurements that have ended by `at_ns`; the last one is in the registers."""
-        if at_ns < self._next_ns:
-            return
-        if self._mode == _SINGLE:
-            ends = np.array([self._next_ns])
-            self._mode, self._next_ns = 0, _NEVER
-        else:
-            chip_s = self._clock.chip_s(at_ns) - self._origin_s
-            due = int(chip_s * _CONTINUOUS_HZ[self._mode])
-            ends = self._end(np.arange(self._made, due + 3))
-            count = int(np.searchsorted(ends, at_ns, "right"))
-            self._next_ns = int(ends[count])
-            self._made += count
-            ends = ends[:count]
+    def _prepare(self) -> None:
+        """Work out the next block of measurements: it costs hardly more than a single one."""
+        count = 1 if self._mode == _SINGLE else _BLOCK
+        ends = self._end(np.arange(self._made, self._made + count))
+        self._made += count
         middles = ends - round(_MEASUREMENT_S / 2 * 1e9)
         field = self._field(middles) + self._errors.hard_iron_ut
         field += self._noise.standard_normal(field.shape) * self._errors.noise_ut
-        self._times.append((middles, not self._reading))
-        self._overrun = self._overrun or self._ready or self._reading or len(ends) > 1
+        field *= _PACKAGE_AXES
+        raw = np.clip(np.rint(field / _LSB_UT), -32752, 32752).astype("<i2")
+        self._block = (ends, middles, raw, np.abs(field).sum(axis=1) >= 4912)
+        self._used, self._next_ns = 0, int(ends[0])
+
+    def _advance(self, at_ns: int) -> None:
+        """Make the measurements that have ended by `at_ns`; the last one is in the registers."""
+        done: list[Times] = []
+        while at_ns >= self._next_ns:
+            ends, middles, raw, overflow = self._block
+            stop = int(np.searchsorted(ends, at_ns, "right"))
+            done.append(middles[self._used : stop])
+            latest = raw[stop - 1].tobytes(), bool(overflow[stop - 1])
+            if self._mode == _SINGLE:
+                self._mode, self._next_ns = 0, _NEVER
+            elif stop == len(ends):
+                self._prepare()
+            else:
+                self._used, self._next_ns = stop, int(ends[stop])
+        if not done:
+            return
+        times = np.concatenate(done)
+        self._times.append((times, not self._reading))
+        self._overrun = self._overrun or self._ready or self._reading or len(times) > 1
         if not self._reading:
-            latest = field[-1] * _PACKAGE_AXES
-            raw = np.clip(np.rint(latest / _LSB_UT), -32752, 32752)
-            self._data = raw.astype("<i2").tobytes()
-            self._overflow = bool(np.abs(latest).sum() >= 4912)
+            self._data, self._overflow = latest
             self._ready = True

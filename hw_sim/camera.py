@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 
 import av
@@ -94,7 +95,9 @@ class SimulatedCamera:
         self._skew_ns = (parameters.height - 1) * parameters.line_time_ns
         self._frame_ns = 1e9 / parameters.fps / (1 + parameters.clock_ppm * 1e-6)
         self._encoder: av.VideoCodecContext | None = None
-        self._first_ns: int | None = None
+        self._painter: ThreadPoolExecutor | None = None
+        self._ahead: Future[list[Packet]] | None = None
+        self._first_ns = 0
         self._starts: list[int] = []
 
     @property
@@ -133,23 +136,39 @@ class SimulatedCamera:
             np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
             for plane in self._frame.planes
         ]
-        self._encoder, self._first_ns = encoder, None
-        self._number = 0
+        self._encoder = encoder
+        self._painter = ThreadPoolExecutor(1, "simulated camera")
+        self._starts = []
 
     def read(self) -> Sequence[Packet]:
-        if self._encoder is None:
+        if self._painter is None:
             raise EndOfSource(errno.ENODATA, f"{self.name} is closed")
-        p = self._parameters
-        if self._first_ns is None:
+        if self._ahead is None:
             self._first_ns = self._clock.now_ns()
-        # On whole microseconds: that is as fine as V4L2 tells it.
-        start_ns = round((self._first_ns + self._number * self._frame_ns) / 1000) * 1000
+            self._ahead = self._painter.submit(self._film, 0)
+        p = self._parameters
+        number = len(self._starts)
+        start_ns = self._frame_start_ns(number)
         self._clock.sleep_until(start_ns + p.exposure_ns + self._skew_ns + _HAND_OVER_NS)
-        self._renderer.draw((start_ns + p.exposure_ns / 2 - self._start_ns) / 1e9, self._planes)
-        self._frame.pts = self._number
-        self._frame.time_base = self._encoder.time_base
-        self._number += 1
+        packets = self._ahead.result()
+        # What it will see is known: the next picture is drawn while simulated time goes on.
+        self._ahead = self._painter.submit(self._film, number + 1)
         self._starts.append(start_ns)
+        return packets
+
+    def _frame_start_ns(self, number: int) -> int:
+        """On whole microseconds: that is as fine as V4L2 tells it."""
+        return round((self._first_ns + number * self._frame_ns) / 1000) * 1000
+
+    def _film(self, number: int) -> list[Packet]:
+        """Draw and encode one frame."""
+        if self._encoder is None:
+            return []
+        p = self._parameters
+        start_ns = self._frame_start_ns(number)
+        self._renderer.draw((start_ns + p.exposure_ns / 2 - self._start_ns) / 1e9, self._planes)
+        self._frame.pts = number
+        self._frame.time_base = self._encoder.time_base
         centre_ns = start_ns + (p.exposure_ns + self._skew_ns) // 2
         return [
             Packet(
@@ -167,7 +186,9 @@ class SimulatedCamera:
         ]
 
     def close(self) -> None:
-        self._encoder = None
+        if self._painter is not None:
+            self._painter.shutdown()
+        self._encoder = self._painter = self._ahead = None
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """Of every frame: start of its first line's exposure, centre, exposure and skew, ns."""

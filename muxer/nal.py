@@ -60,15 +60,17 @@ def hvcc(parameter_sets: bytes) -> bytes:
     if not all(found for _, found in arrays):
         raise Mp4Error("the H.265 stream gives no VPS, SPS and PPS before its first picture")
     sps = _without_emulation(arrays[1][1][0][2:])
-    sub_layers, nested = sps[0] >> 1 & 7, sps[0] & 1
-    bits = _Bits(sps, 8 * (1 + 12))  # behind profile_tier_level's general part
+    bits = _Bits(sps)
+    bits.take(4)
+    sub_layers, nested = bits.take(3), bits.take(1)
+    bits.take(8 * 12)  # the general part of profile_tier_level
     if sub_layers:
         present = [(bits.take(1), bits.take(1)) for _ in range(sub_layers)]
         bits.take(2 * (8 - sub_layers))
         for profile, level in present:
             bits.take(88 * profile + 8 * level)
     bits.exp_golomb()
-    chroma = bits.exp_golomb()
+    chroma = bits.exp_golomb(3)
     if chroma == 3:
         bits.take(1)
     for _ in ("width", "height"):
@@ -76,7 +78,7 @@ def hvcc(parameter_sets: bytes) -> bytes:
     if bits.take(1):
         for _ in range(4):
             bits.exp_golomb()
-    luma_depth, chroma_depth = bits.exp_golomb(), bits.exp_golomb()
+    luma_depth, chroma_depth = bits.exp_golomb(7), bits.exp_golomb(7)
     depths = (0xFC | chroma, 0xF8 | luma_depth, 0xF8 | chroma_depth)
     layers = (sub_layers + 1) << 3 | nested << 2 | 3  # 3: lengths of four bytes
     record = b"\1" + sps[1:13] + struct.pack(">HBBBBHB", 0xF000, 0xFC, *depths, 0, layers)
@@ -91,10 +93,10 @@ def _high_profile_fields(sps: bytes) -> tuple[int, int, int]:
     """chroma_format_idc and the two bit depths minus 8 (H.264, 7.3.2.1.1)."""
     bits = _Bits(_without_emulation(sps[4:]))
     bits.exp_golomb()  # seq_parameter_set_id
-    chroma = bits.exp_golomb()
+    chroma = bits.exp_golomb(3)
     if chroma == 3:
         bits.take(1)
-    return chroma, bits.exp_golomb(), bits.exp_golomb()
+    return chroma, bits.exp_golomb(7), bits.exp_golomb(7)
 
 
 def _without_emulation(unit: bytes) -> bytes:
@@ -105,9 +107,9 @@ def _without_emulation(unit: bytes) -> bytes:
 class _Bits:
     """Bits of a parameter set, most significant first."""
 
-    def __init__(self, data: bytes, at: int = 0) -> None:
+    def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data)
-        self._left = len(data) * 8 - at
+        self._left = len(data) * 8
 
     def take(self, count: int) -> int:
         self._left -= count
@@ -115,9 +117,14 @@ class _Bits:
             raise Mp4Error("a parameter set of the video stream is cut short")
         return self._value >> self._left & ((1 << count) - 1)
 
-    def exp_golomb(self) -> int:
-        """An unsigned Exp-Golomb number, ue(v)."""
+    def exp_golomb(self, most: int | None = None) -> int:
+        """An unsigned Exp-Golomb number, ue(v); Mp4Error where it is over `most`."""
         zeros = 0
         while not self.take(1):
             zeros += 1
-        return (1 << zeros | self.take(zeros)) - 1
+        number = (1 << zeros | self.take(zeros)) - 1
+        if most is not None and number > most:
+            raise Mp4Error(
+                f"a parameter set of the video stream says {number}, expected at most {most}"
+            )
+        return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from pathlib import Path
 
 from camm.errors import UsageError
@@ -34,6 +34,9 @@ def writable_folder(folder: Path) -> Path:
     """The folder, once it is known that files can be made in it; else UsageError."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}: make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to the folder {folder}: check its permissions")
+    try:
+        # Asking for permissions would not do: root has them even where nothing can be made.
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(f"cannot write to the folder {folder}: {error.strerror}") from None
     return folder

@@ -119,9 +119,7 @@ def write_mp4(
                 struct.pack(">II", 0, len(samples)),
                 *(struct.pack(">I", len(sample)) for sample in samples),
             ),
-            b"stco": (
-                table(b"co64", *offsets, layout=">Q") if co64 else table(b"stco", *offsets)
-            ),
+            b"stco": (table(b"co64", *offsets, layout=">Q") if co64 else table(b"stco", *offsets)),
             **(replace or {}),
         }
         header = struct.pack(times, clock, clock)

@@ -88,7 +88,9 @@ def test_a_box_with_a_64_bit_size_is_found_inside_another():
 
 
 def test_the_first_box_along_a_path_is_found():
-    data = boxes.box(b"moov", boxes.box(b"free"), boxes.box(b"trak", b"1"), boxes.box(b"trak", b"2"))
+    data = boxes.box(
+        b"moov", boxes.box(b"free"), boxes.box(b"trak", b"1"), boxes.box(b"trak", b"2")
+    )
     assert boxes.find(data, b"moov", b"trak") == b"1"
     assert boxes.require(data, b"moov", b"trak") == b"1"
     assert boxes.find(data, b"moov", b"udta") is None

@@ -54,7 +54,9 @@ def samples_of(data, table):
 
 
 @repeatable
-@given(st.lists(runs(), min_size=1, max_size=3, unique_by=lambda run: run.track), st.integers(1, 99))
+@given(
+    st.lists(runs(), min_size=1, max_size=3, unique_by=lambda run: run.track), st.integers(1, 99)
+)
 def test_a_fragment_is_read_as_written(mp4, written, at):
     data, tables = write_fragment(7, written, at)
     assert mp4.kinds(data) == [b"moof", b"mdat"]
@@ -229,7 +231,9 @@ def test_composition_offsets_are_signed_in_version_0_too(mp4):
         assert table.cts_offset.tolist() == [-9]
 
 
-@pytest.mark.parametrize(("file_size", "left"), [(1060, 3), (1059, 2), (1030, 2), (1029, 1), (0, 0)])
+@pytest.mark.parametrize(
+    ("file_size", "left"), [(1060, 3), (1059, 2), (1030, 2), (1029, 1), (0, 0)]
+)
 def test_samples_behind_the_end_of_the_file_are_left_out(mp4, file_size, left):
     trun = mp4.full(b"trun", 0, 0x301, struct.pack(">Ii6I", 3, 0, 5, 10, 6, 20, 7, 30))
     moof = fragment(mp4, (tfhd(mp4), tfdt(mp4, 0), trun))

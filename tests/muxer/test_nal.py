@@ -46,15 +46,15 @@ def set_up(stream, pix_fmt):
 
 
 def encoded(codec, pix_fmt, options, *, apart):
-    """Parameter sets (apart from the stream, or at its head) and the packets, in Annex B."""
+    """Parameter sets in Annex B: apart from the stream, or the packet they are at the head of."""
     encoder = av.CodecContext.create(codec, "w")
     set_up(encoder, pix_fmt)
     encoder.framerate, encoder.options = 25, options
     if apart:
         encoder.flags |= Flags.global_header
     packets = [packet for frame in pictures(pix_fmt) for packet in encoder.encode(frame)]
-    packets = [bytes(packet) for packet in [*packets, *encoder.encode(None)]]
-    return (bytes(encoder.extradata) if apart else packets[0]), packets
+    packets += encoder.encode(None)
+    return bytes(encoder.extradata if apart else packets[0])
 
 
 def muxed(path, codec, pix_fmt, options):
@@ -77,12 +77,12 @@ def muxed(path, codec, pix_fmt, options):
 def test_an_avcc_record_is_ffmpegs(tmp_path, profile):
     options = {"profile": profile, "threads": "1"}
     theirs, samples = muxed(tmp_path / "v.mp4", "libx264", H264[profile], options)
-    apart, packets = encoded("libx264", H264[profile], options, apart=True)
+    apart = encoded("libx264", H264[profile], options, apart=True)
     assert is_annex_b(apart)
     assert not is_annex_b(theirs)
     assert avcc(apart) == theirs
-    assert [length_prefixed(packet) for packet in packets] == samples
-    at_the_head, _ = encoded("libx264", H264[profile], options, apart=False)
+    assert_prefixed(samples)
+    at_the_head = encoded("libx264", H264[profile], options, apart=False)
     assert avcc(at_the_head) == theirs
 
 
@@ -109,13 +109,17 @@ def test_an_hvcc_record_is_ffmpegs(tmp_path, profile, extra):
     quiet = "log-level=none:info=0:pools=1:frame-threads=1"
     options = {"x265-params": quiet + extra, "profile": profile}
     theirs, samples = muxed(tmp_path / "v.mp4", "libx265", H265[profile], options)
-    apart, _ = encoded("libx265", H265[profile], options, apart=True)
+    apart = encoded("libx265", H265[profile], options, apart=True)
     general, rest, units = hvcc_fields(hvcc(apart))
     their_general, their_rest, their_units = hvcc_fields(theirs)
     assert general == their_general
     assert rest == their_rest
     assert units == {kind: their_units[kind] for kind in (32, 33, 34)}
-    # x265 does not write the same bytes twice: theirs, with start codes again, are the packets.
+    assert_prefixed(samples)
+
+
+def assert_prefixed(samples):
+    """FFmpeg's samples, given start codes again, come out as they were."""
     for sample in samples:
         assert length_prefixed(b"".join(b"\0\0\0\1" + unit for unit in units_of(sample))) == sample
 
