@@ -42,6 +42,35 @@ def inside(data, *path):
     return data
 
 
+def samples(data, entry=b"camm"):
+    """(ticks, bytes) of every sample of the track with this sample entry, by its tables alone."""
+    traks = [content for kind, _, content in boxes(inside(data, b"moov")) if kind == b"trak"]
+    stbls = [inside(trak, b"mdia", b"minf", b"stbl") for trak in traks]
+    (stbl,) = (stbl for stbl in stbls if entry in kinds(inside(stbl, b"stsd")[8:]))
+    tables = {kind: content for kind, _, content in boxes(stbl)}
+
+    def rows(kind, layout, at=8):
+        return list(struct.iter_unpack(layout, tables[kind][at:]))
+
+    constant, count = struct.unpack_from(">II", tables[b"stsz"], 4)
+    sizes = [constant] * count if constant else [size for (size,) in rows(b"stsz", ">I", 12)]
+    durations = [length for run, length in rows(b"stts", ">II") for _ in range(run)]
+    assert len(durations) == count
+    stsc = rows(b"stsc", ">III")
+    found, time = [], 0
+    for chunk, (start,) in enumerate(
+        rows(b"co64", ">Q") if b"co64" in tables else rows(b"stco", ">I"), start=1
+    ):
+        at = start
+        for _ in range(next(held for first, held, _ in reversed(stsc) if first <= chunk)):
+            size = sizes[len(found)]
+            found.append((time, data[at : at + size]))
+            time += durations[len(found) - 1]
+            at += size
+    assert len(found) == count
+    return found
+
+
 def kinds(data):
     return [kind for kind, _, _ in boxes(data)]
 
@@ -185,6 +214,7 @@ def mp4():
         boxes=boxes,
         inside=inside,
         kinds=kinds,
+        samples=samples,
         box=box,
         full=full,
         table=table,
