@@ -87,8 +87,12 @@ class RecordingFile:
         self._fragments = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._end = 0
-        self._append(_FTYP + _PLACEHOLDER + self._moov(about, fragmented=True))
-        _sync_folder(path.parent)
+        try:
+            self._append(_FTYP + _PLACEHOLDER + self._moov(about, fragmented=True))
+            _sync_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
 
     def append(self, runs: Sequence[Run]) -> None:
         """Add one fragment and wait until it is on the disk."""

@@ -122,7 +122,7 @@ def write_mp4(
     media = bytes(gap).join(b"".join(chunk) for chunk in chunks)
     times = ">QQ" if version else ">II"
     ticks = ">Q" if version else ">I"
-    clock = 3_600_000_000  # 2018
+    clock = 3_600_000_000  # 2018-01-28 16:00 UTC
 
     def moov(data_at):
         offsets, at = [], data_at

@@ -1,0 +1,307 @@
+"""The file of a recording opens at every moment of its life."""
+
+import errno
+import json
+import os
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from muxer import reader
+from muxer.fragments import Run
+from muxer.movie import Handler
+from muxer.recording_file import (
+    METADATA_HEADER,
+    VIDEO_HEADER,
+    MovieDescription,
+    RecordingFile,
+    TrackSpec,
+)
+
+JPEG = struct.pack(
+    ">I4s6xH16xHHIIIH32xHh", 86, b"jpeg", 1, 64, 48, 72 << 16, 72 << 16, 0, 1, 24, -1
+)
+CAMM = b"\0\0\0\x10camm\0\0\0\0\0\0\0\1"
+TRACKS = [
+    TrackSpec(1, Handler(b"vide", "Video"), VIDEO_HEADER, 1000, JPEG, width=64, height=48),
+    TrackSpec(2, Handler(b"meta", "Motion"), METADATA_HEADER, 1_000_000, CAMM),
+]
+BEFORE = MovieDescription(datetime(2026, 1, 1, tzinfo=UTC), "Maker", "Model", {"unfinished": True})
+AFTER = MovieDescription(datetime(2026, 1, 2, tzinfo=UTC), "Maker", "Model", {"frames": 30})
+PICTURES, RECORDS = 10, 100
+
+
+def fragment(number):
+    """Ten pictures and a hundred gyro records, which count on from fragment to fragment."""
+    first = number * RECORDS
+    values = [struct.pack("<HH3f", 0, 2, n, -n, 0.5) for n in range(first, first + RECORDS)]
+    steady = np.arange(PICTURES)
+    return [
+        Run(
+            1,
+            b"".join(b"picture %03d" % (number * PICTURES + n) for n in range(PICTURES)),
+            np.full(PICTURES, 11),
+            (number * PICTURES + steady) * 50,
+            np.zeros(PICTURES, np.int64),
+            50,
+            steady == 0,
+        ),
+        Run(
+            2,
+            b"".join(values),
+            np.full(RECORDS, 16),
+            (first + np.arange(RECORDS)) * 5000,
+            np.zeros(RECORDS, np.int64),
+            5000,
+            np.ones(RECORDS, np.bool_),
+        ),
+    ]
+
+
+def assert_whole(path, fragments):
+    """Everything that was appended is there, for our reader and for FFmpeg."""
+    count = fragments * RECORDS
+    with reader.open(path) as clip:
+        assert clip.make == "Maker"
+        assert len(clip.video.table) == fragments * PICTURES
+        assert clip.gyro.data[:, 0].tolist() == list(range(count))
+        assert clip.gyro.t_ns.tolist() == [n * 5_000_000 for n in range(count)]
+        assert clip.records.faults == {}
+    with av.open(str(path)) as container:
+        video, camm = [], []
+        for packet in container.demux():
+            if packet.size:
+                (video, camm)[packet.stream_index].append((packet.pts, bytes(packet)))
+    assert video == [(n * 50, b"picture %03d" % n) for n in range(fragments * PICTURES)]
+    assert [pts for pts, _ in camm] == [n * 5000 for n in range(count)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "clip.mp4"
+
+
+def test_the_file_opens_after_every_fragment(path):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    with reader.open(path) as clip:
+        assert [track.codec for track in clip.tracks] == ["jpeg", "camm"]
+        assert len(clip.gyro) == 0
+    for number in range(4):
+        file.append(fragment(number))
+        assert_whole(path, number + 1)
+        with reader.open(path) as clip:
+            assert clip.fragmented
+            assert clip.metadata == {"unfinished": True}
+    file.finalise(AFTER)
+    assert_whole(path, 4)
+    with reader.open(path) as clip:
+        assert not clip.fragmented
+        assert clip.metadata == {"frames": 30}
+        assert clip.created == AFTER.created
+        assert clip.duration_ns == 2_000_000_000
+
+
+class Disk:
+    """Writes down what happens to the file; `stop` ends the world before that operation."""
+
+    def __init__(self, monkeypatch, path):
+        self.log = []
+        self.stop = None
+        self._path = path
+        real = {name: getattr(os, name) for name in ("pwrite", "fdatasync", "fsync")}
+
+        def pwrite(fd, data, at):
+            self._step(("write", at, bytes(data), self._path.stat().st_size))
+            return real["pwrite"](fd, data, at)
+
+        def fdatasync(fd):
+            self._step(("sync",))
+            real["fdatasync"](fd)
+
+        def fsync(fd):
+            self._step(("sync folder", str(Path(f"/proc/self/fd/{fd}").readlink())))
+            real["fsync"](fd)
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    def _step(self, operation):
+        if len(self.log) == self.stop:
+            raise OSError(errno.EIO, "the power went away")
+        self.log.append(operation)
+
+
+@pytest.fixture
+def disk(monkeypatch, path):
+    return Disk(monkeypatch, path)
+
+
+def record(path, fragments=3):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    for number in range(fragments):
+        file.append(fragment(number))
+    file.finalise(AFTER)
+    return file
+
+
+def test_every_write_is_synced_and_the_placeholder_comes_last(path, disk, mp4):
+    record(path)
+    steps = [operation[0] for operation in disk.log]
+    assert steps == [
+        *("write", "sync", "sync folder"),  # ftyp, free, moov; and the name
+        *("write", "sync") * 3,  # fragments
+        *("write", "sync"),  # the whole moov
+        *("write", "sync"),  # the placeholder
+    ]
+    assert disk.log[2] == ("sync folder", str(path.parent))
+    *appends, patch = [operation for operation in disk.log if operation[0] == "write"]
+    end = 0
+    for _, at, data, size in appends:
+        assert at == size == end  # nothing is written but at the end
+        end += len(data)
+    assert mp4.kinds(appends[0][2]) == [b"ftyp", b"free", b"moov"]
+    assert [mp4.kinds(data) for _, _, data, _ in appends[1:4]] == [[b"moof", b"mdat"]] * 3
+    _, at, data, _ = appends[4]
+    assert mp4.kinds(data) == [b"moov"]
+    ftyp, free, *_ = mp4.boxes(appends[0][2])
+    assert free == (b"free", 28, bytes(8))
+    assert ftyp[1] == 0
+    assert patch[1:3] == (28, struct.pack(">I4sQ", 1, b"mdat", at - 28))
+    assert patch[1] // 512 == (patch[1] + 15) // 512  # one sector
+
+
+@pytest.mark.parametrize("stop", range(3, 13))
+def test_a_power_cut_between_two_operations_leaves_a_file_that_opens(path, disk, stop):
+    """After each operation but the last, as if nothing more had been written."""
+    disk.stop = stop
+    with pytest.raises(OSError, match="power"):
+        record(path)
+    written = sum(operation[0] == "write" for operation in disk.log)
+    assert_whole(path, min(written - 1, 3))
+
+
+def test_a_power_cut_within_an_append_costs_what_was_not_written_of_it(path):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    file.append(fragment(1))
+    whole = path.stat().st_size
+    file.append(fragment(2))
+    file.close()
+    data = path.read_bytes()
+    torn = path.with_name("torn.mp4")
+    for end in range(whole, len(data), 17):
+        torn.write_bytes(data[:end])
+        with reader.open(torn) as clip:
+            # The records are the last thing in the fragment.
+            count = 2 * RECORDS + max(0, end - (len(data) - RECORDS * 16)) // 16
+            assert clip.gyro.data[:, 0].tolist() == list(range(count))
+
+
+def test_a_power_cut_within_the_final_moov_costs_nothing(path):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    for number in range(2):
+        file.append(fragment(number))
+    whole = path.stat().st_size
+    file.finalise(AFTER)
+    data = path.read_bytes()
+    torn = path.with_name("torn.mp4")
+    start = data[:28] + struct.pack(">I4s8x", 16, b"free") + data[44:whole]
+    for end in range(whole, len(data), 29):
+        torn.write_bytes(start + data[whole:end])
+        assert_whole(torn, 2)
+
+
+def test_short_writes_are_carried_on(path, monkeypatch):
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:1000], at))
+    record(path)
+    assert_whole(path, 3)
+
+
+def test_what_was_there_is_never_overwritten(path):
+    path.write_bytes(b"a film")
+    with pytest.raises(FileExistsError):
+        RecordingFile(path, TRACKS, BEFORE)
+    assert path.read_bytes() == b"a film"
+
+
+def test_the_final_name_is_given_at_once_and_synced(path, disk):
+    file = record(path)
+    final = path.with_name("final.mp4")
+    del disk.log[:]
+    file.rename(final)
+    assert disk.log == [("sync folder", str(path.parent))]
+    assert file.path == final
+    assert not path.exists()
+    assert_whole(final, 3)
+
+
+def test_closing_twice_does_no_harm(path):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    file.close()
+    file.close()
+    assert_whole(path, 1)
+
+
+def test_no_descriptor_is_left_behind_where_the_disk_is_full(path, monkeypatch):
+    def full(fd, data, at):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        RecordingFile(path, TRACKS, BEFORE)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_metadata_is_json_that_every_language_reads(path, mp4):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    file.finalise(MovieDescription(None, "", "", {"b": "ß", "a": [1.5, None]}))
+    content = mp4.inside(path.read_bytes(), b"moov", b"uuid")
+    assert content[16:] == '{"a": [1.5, null], "b": "ß"}'.encode()
+    assert json.loads(content[16:]) == {"a": [1.5, None], "b": "ß"}
+
+
+def test_tracks_that_begin_elsewhere_are_moved_by_an_edit_list(path, mp4):
+    """A shift in ticks is taken back; a track that begins late waits in an empty edit."""
+    ones = np.ones(2, np.bool_)
+    none = np.zeros(2, np.int64)
+    tracks = [
+        TrackSpec(1, Handler(b"vide", ""), VIDEO_HEADER, 1000, JPEG, shift=80),
+        TrackSpec(2, Handler(b"soun", ""), b"", 44_100, CAMM, shift=0),
+    ]
+    file = RecordingFile(path, tracks, BEFORE)
+    reordered = np.array([80, 160])
+    file.append(
+        [
+            Run(1, b"abcd", np.full(2, 2), np.array([0, 40]), reordered, 40, ones),
+            Run(2, b"efgh", np.full(2, 2), np.array([1024, 2048]), none, 1024, ones),
+        ]
+    )
+    fragmented = path.read_bytes()
+    file.finalise(AFTER)
+    first, second = (
+        content
+        for kind, _, content in mp4.boxes(mp4.inside(path.read_bytes(), b"moov"))
+        if kind == b"trak"
+    )
+    # 80 ms of shift; shown from 0 to 160 ms, in microseconds.
+    assert mp4.inside(first, b"edts", b"elst") == struct.pack(
+        ">IIQqI", 1 << 24, 1, 160_000, 80, 1 << 16
+    )
+    # 1024 ticks of pause, rounded up, and all of the rest.
+    assert mp4.inside(second, b"edts", b"elst") == struct.pack(
+        ">IIQqIQqI", 1 << 24, 2, 23_220, -1, 1 << 16, 46_440, 0, 1 << 16
+    )
+    while_recording = mp4.inside(fragmented, b"moov", b"trak", b"edts", b"elst")
+    assert while_recording == struct.pack(">IIQqI", 1 << 24, 1, 0, 80, 1 << 16)
+    with reader.open(path) as clip:
+        assert clip.tracks[0].pts_ns.tolist() == [0, 120_000_000]
+        assert clip.tracks[1].pts_ns.tolist() == [23_220_000, 46_439_955]
