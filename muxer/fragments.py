@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import uuid
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,9 @@ import numpy as np
 from muxer.boxes import Box, box, children, find, full_box, require, version_and_flags
 from muxer.errors import Mp4Error
 from muxer.sample_table import Ints, SampleTable
+
+CHECKSUM_UUID = uuid.UUID("0a3d7c5e-91f2-4c0b-8f6d-2f1e5b7a9c44")
+"""User type of the `uuid` box at the end of our `moof`: a CRC-32 of what lies before and behind."""
 
 _DEFAULT_BASE_IS_MOOF = 0x020000
 _TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS, _TRUN_CTS = 0x100, 0x200, 0x400, 0x800
@@ -41,20 +46,37 @@ class Run:
 
 
 def write_fragment(number: int, runs: Sequence[Run], at: int) -> tuple[bytes, list[SampleTable]]:
-    """`moof` and `mdat` of the runs for byte `at` of the file, and where their samples then lie."""
+    """`moof` and `mdat` of the runs for byte `at` of the file, and where their samples then lie.
+
+    The last box in the `moof` is a checksum over all of it and the data, by which a repair knows
+    what a power cut has left whole.
+    """
     lengths = [len(run.data) for run in runs]
     size = len(_moof(number, runs, [0] * len(runs)))
     starts = np.cumsum([size + 8, *lengths])[:-1].tolist()
     if starts and starts[-1] >= 1 << 31:  # `trun` counts up to there, and signed
         raise Mp4Error("one fragment holds more than 2 GiB: cut it sooner")
-    moof = _moof(number, runs, starts)
+    moof = _moof(number, runs, starts)[:-4]
+    data = b"".join(run.data for run in runs)
+    check = zlib.crc32(data, zlib.crc32(moof))
     tables = [run.table(at + start) for run, start in zip(runs, starts, strict=True)]
-    return moof + box(b"mdat", *(run.data for run in runs)), tables
+    return moof + struct.pack(">I", check) + box(b"mdat", data), tables
+
+
+def is_intact(moof: bytes, data: bytes) -> bool | None:
+    """Whether a `moof` (the whole box) and the content of its `mdat` are as they were written.
+
+    None where the `moof` carries no checksum of ours.
+    """
+    if moof[-20:-4] != CHECKSUM_UUID.bytes:
+        return None
+    return zlib.crc32(data, zlib.crc32(moof[:-4])) == int.from_bytes(moof[-4:])
 
 
 def _moof(number: int, runs: Sequence[Run], starts: Sequence[int]) -> bytes:
     trafs = (_traf(run, start) for run, start in zip(runs, starts, strict=True))
-    return box(b"moof", full_box(b"mfhd", 0, 0, struct.pack(">I", number)), *trafs)
+    header = full_box(b"mfhd", 0, 0, struct.pack(">I", number))
+    return box(b"moof", header, *trafs, box(b"uuid", CHECKSUM_UUID.bytes, bytes(4)))
 
 
 def _traf(run: Run, start: int) -> bytes:

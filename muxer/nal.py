@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
+from muxer.bits import Bits
 from muxer.errors import Mp4Error
 
 _H264_SPS, _H264_PPS = 7, 8
@@ -28,14 +30,32 @@ def annex_b_units(data: bytes) -> Iterator[bytes]:
             yield unit
 
 
-def length_prefixed(data: bytes) -> bytes:
-    """Annex B as an MP4 holds it: four bytes of length before each unit."""
-    return b"".join(struct.pack(">I", len(unit)) + unit for unit in annex_b_units(data))
+def length_prefixed(data: bytes, without: AbstractSet[bytes] = frozenset()) -> bytes:
+    """Annex B as an MP4 holds it: four bytes of length before each unit.
+
+    Units that are in `without` are left out: the parameter sets that encoders repeat at every key
+    frame, which a track of `avc1` or `hvc1` has in its sample entry.
+    """
+    return b"".join(
+        struct.pack(">I", len(unit)) + unit for unit in annex_b_units(data) if unit not in without
+    )
 
 
-def avcc(parameter_sets: bytes) -> bytes:
-    """The `avcC` record of H.264 parameter sets in Annex B."""
-    units = list(annex_b_units(parameter_sets))
+def h264_parameter_sets(data: bytes) -> list[bytes]:
+    """The SPS and PPS in Annex B, each once, whatever else there is."""
+    units = dict.fromkeys(annex_b_units(data))
+    return [unit for unit in units if unit[0] & 0x1F in (_H264_SPS, _H264_PPS)]
+
+
+def h265_parameter_sets(data: bytes) -> list[bytes]:
+    """The VPS, SPS and PPS in Annex B, each once, whatever else there is."""
+    units = dict.fromkeys(annex_b_units(data))
+    return [unit for unit in units if unit[0] >> 1 & 0x3F in (_H265_VPS, _H265_SPS, _H265_PPS)]
+
+
+def avcc(data: bytes) -> bytes:
+    """The `avcC` record of the H.264 parameter sets in Annex B."""
+    units = h264_parameter_sets(data)
     sps = [unit for unit in units if unit[0] & 0x1F == _H264_SPS]
     pps = [unit for unit in units if unit[0] & 0x1F == _H264_PPS]
     if not sps or not pps or len(sps[0]) < 4:
@@ -50,9 +70,9 @@ def avcc(parameter_sets: bytes) -> bytes:
     return record
 
 
-def hvcc(parameter_sets: bytes) -> bytes:
-    """The `hvcC` record of H.265 parameter sets in Annex B."""
-    units = list(annex_b_units(parameter_sets))
+def hvcc(data: bytes) -> bytes:
+    """The `hvcC` record of the H.265 parameter sets in Annex B."""
+    units = h265_parameter_sets(data)
     arrays = [
         (kind, [unit for unit in units if unit[0] >> 1 & 0x3F == kind])
         for kind in (_H265_VPS, _H265_SPS, _H265_PPS)
@@ -60,7 +80,7 @@ def hvcc(parameter_sets: bytes) -> bytes:
     if not all(found for _, found in arrays):
         raise Mp4Error("the H.265 stream gives no VPS, SPS and PPS before its first picture")
     sps = _without_emulation(arrays[1][1][0][2:])
-    bits = _Bits(sps)
+    bits = Bits(sps)
     bits.take(4)
     sub_layers, nested = bits.take(3), bits.take(1)
     bits.take(8 * 12)  # the general part of profile_tier_level
@@ -91,7 +111,7 @@ def hvcc(parameter_sets: bytes) -> bytes:
 
 def _high_profile_fields(sps: bytes) -> tuple[int, int, int]:
     """chroma_format_idc and the two bit depths minus 8 (H.264, 7.3.2.1.1)."""
-    bits = _Bits(_without_emulation(sps[4:]))
+    bits = Bits(_without_emulation(sps[4:]))
     bits.exp_golomb()  # seq_parameter_set_id
     chroma = bits.exp_golomb(3)
     if chroma == 3:
@@ -102,29 +122,3 @@ def _high_profile_fields(sps: bytes) -> tuple[int, int, int]:
 def _without_emulation(unit: bytes) -> bytes:
     """Without the 3 that keeps payload from looking like a start code."""
     return unit.replace(b"\0\0\3", b"\0\0")
-
-
-class _Bits:
-    """Bits of a parameter set, most significant first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data)
-        self._left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise Mp4Error("a parameter set of the video stream is cut short")
-        return self._value >> self._left & ((1 << count) - 1)
-
-    def exp_golomb(self, most: int | None = None) -> int:
-        """An unsigned Exp-Golomb number, ue(v); Mp4Error where it is over `most`."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        number = (1 << zeros | self.take(zeros)) - 1
-        if most is not None and number > most:
-            raise Mp4Error(
-                f"a parameter set of the video stream says {number}, expected at most {most}"
-            )
-        return number

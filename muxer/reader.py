@@ -13,6 +13,7 @@ from muxer.boxes import Box, children, find, parse_header, require
 from muxer.clip import Clip, Track
 from muxer.errors import Mp4Error, NoCammError
 from muxer.fragments import TrackDefaults, count_samples, read_fragment, read_mvex
+from muxer.moov_first import HEAD, read_journal
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.recording_file import METADATA_UUID
 from muxer.sample_table import SampleTable
@@ -48,20 +49,25 @@ def require_camm(clip: Clip) -> Clip:
     return clip
 
 
-def top_level(source: ByteSource) -> Iterator[Box]:
-    """The boxes of a file one after another; the last may claim to end behind the file."""
+def top_level(source: ByteSource, shift: int = 0) -> Iterator[Box]:
+    """The boxes of a file one after another; the last may claim to end behind the file.
+
+    `shift` is how far everything behind HEAD has moved, in a file whose move was interrupted.
+    """
     at = 0
     while source.size - at >= 8:
         head = source.read(at, 16)
         found = parse_header(head, 0, source.size - at)
         yield Box(found.kind, at, at + found.body, at + found.end)
-        at += found.end
+        at += found.end + (shift if at + found.end == HEAD else 0)
 
 
 def _read(source: ByteSource) -> Clip:
     boxes: list[Box] = []
+    journal = read_journal(source.read(0, HEAD), source.size)
+    shift = journal.shift if journal is not None else 0
     try:
-        for box in top_level(source):
+        for box in top_level(source, shift):
             if not boxes and box.kind not in _TOP_LEVEL:
                 break
             boxes.append(box)
@@ -89,6 +95,11 @@ def _read(source: ByteSource) -> Clip:
     defaults = read_mvex(moov)
     if defaults:
         tracks = _with_fragments(source, boxes, tracks, defaults, room)
+    if shift:
+        tracks = [
+            replace(track, table=replace(track.table, offset=track.table.offset + shift))
+            for track in tracks
+        ]
     udta = find(moov, b"udta") or b""
     data = next((box.start for box in boxes if box.kind == b"mdat"), source.size)
     return Clip(

@@ -10,7 +10,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from camm import PACKET_SIZES, Packet, PacketType, Samples, StreamFormat, empty_values, encode
+from camm import (
+    PACKET_SIZES,
+    Packet,
+    PacketType,
+    Samples,
+    StreamFormat,
+    UsageError,
+    empty_values,
+    encode,
+)
 from muxer.errors import Mp4Error
 from muxer.fragments import Run
 from muxer.movie import Handler
@@ -82,7 +91,14 @@ class Recording:
         *,
         sources: Iterable[str] = (),
         start_ns: int | None = None,
+        timescale: int = CAMM_TIMESCALE,
     ) -> None:
+        if not 1000 <= timescale <= 1_000_000_000:
+            raise UsageError(
+                f"the metadata's timescale is 1,000 to 1,000,000,000 ticks a second, "
+                f"found {timescale:,}"
+            )
+        self._timescale = timescale
         self.path = path
         self.zero_ns = start_ns if not formats else None
         self._about = about
@@ -298,7 +314,7 @@ class Recording:
         else:
             due = self._without_late(due, self._written_until_ns)
         ticks = np.concatenate(
-            [_ticks(block.t_ns - zero_ns, CAMM_TIMESCALE) for block in due] or [_NONE]
+            [_ticks(block.t_ns - zero_ns, self._timescale) for block in due] or [_NONE]
         )
         size = np.concatenate([np.full(len(b), PACKET_SIZES[b.kind]) for b in due] or [_NONE])
         kinds = np.concatenate([np.full(len(block), block.kind) for block in due] or [_NONE])
@@ -314,7 +330,7 @@ class Recording:
             row += len(block)
             self._written[block.kind] += len(block)
         ticks = ticks[order]
-        end = int(_ticks(np.array([cut_ns - zero_ns]), CAMM_TIMESCALE)[0])
+        end = int(_ticks(np.array([cut_ns - zero_ns]), self._timescale)[0])
         duration = max(end - int(ticks[-1]), 0) if len(ticks) else 0
         return Run(
             self._camm_track,
@@ -366,11 +382,19 @@ class Recording:
         camm = Handler(b"meta", "CameraMetadataMotionHandler")
         return [
             *specs,
-            TrackSpec(self._camm_track, camm, METADATA_HEADER, CAMM_TIMESCALE, CAMM_ENTRY),
+            TrackSpec(
+                self._camm_track,
+                camm,
+                METADATA_HEADER,
+                self._timescale,
+                CAMM_ENTRY,
+                filler=_NOT_KNOWN,
+            ),
         ]
 
 
 _NONE = np.empty(0, np.int64)
+_NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
 
 
 def _ticks(t_ns: Ints, timescale: int) -> Ints:

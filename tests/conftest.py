@@ -11,6 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, and no opinion on how long they take on a busy machine.
+settings.register_profile(
+    "cammcorder",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("cammcorder")
 
 DATA = Path(__file__).parent / "data"
 FILM = DATA / "video/sample-5s.mp4"

@@ -165,7 +165,7 @@ def test_a_disk_that_runs_full_leaves_what_was_recorded_under_its_unfinished_nam
     def pwrite(fd, data, offset):
         nonlocal written
         written += len(data)
-        if written > 5000:
+        if written > 9000:
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(fd, data, offset)
 

@@ -28,6 +28,12 @@ PICTURE = coding(StreamFormat("video", "mjpeg", 90000, width=64, height=48)).ent
 CAMM = box(b"camm", struct.pack(">6xH", 1))
 
 
+@pytest.fixture(autouse=True)
+def moov_at_the_end(monkeypatch):
+    """As on file systems that cannot make room for it in front."""
+    monkeypatch.setattr("muxer.recording_file.bring_moov_first", lambda *_: False)
+
+
 def vector(kind, x, y, z):
     return struct.pack("<HH3f", 0, kind, x, y, z)
 

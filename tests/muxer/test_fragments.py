@@ -2,6 +2,8 @@
 
 import struct
 import tracemalloc
+import uuid
+import zlib
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from muxer.fragments import (
     Run,
     TrackDefaults,
     count_samples,
+    is_intact,
     read_fragment,
     read_mvex,
     write_fragment,
@@ -23,6 +26,7 @@ repeatable = settings(deadline=None, derandomize=True)
 SYNC, OTHER = 0x02000000, 0x01010000
 NO_DEFAULTS = {1: TrackDefaults(0, 0, 0)}
 BASE_IS_MOOF = 0x020000
+CHECKSUM = uuid.UUID("0a3d7c5e-91f2-4c0b-8f6d-2f1e5b7a9c44").bytes
 
 
 def ints(*values):
@@ -79,7 +83,7 @@ def test_a_fragment_lies_in_the_file_as_the_standard_draws_it(mp4):
         b"trun",
         1,
         0x000F01,  # data offset; duration, size, flags and composition offset of each sample
-        struct.pack(">Ii", 2, 128),
+        struct.pack(">Ii", 2, 156),
         struct.pack(">IIIi", 100, 2, SYNC, 0),
         struct.pack(">IIIi", 50, 3, OTHER, -5),
     )
@@ -89,9 +93,23 @@ def test_a_fragment_lies_in_the_file_as_the_standard_draws_it(mp4):
         mp4.full(b"tfdt", 1, 0, struct.pack(">Q", 900)),
         trun,
     )
-    moof = mp4.box(b"moof", mp4.full(b"mfhd", 0, 0, struct.pack(">I", 2)), traf)
-    assert len(moof) + 8 == 128
+    mfhd = mp4.full(b"mfhd", 0, 0, struct.pack(">I", 2))
+    unchecked = mp4.box(b"moof", mfhd, traf, mp4.box(b"uuid", CHECKSUM, bytes(4)))[:-4]
+    moof = unchecked + struct.pack(">I", zlib.crc32(unchecked + b"abcde"))
+    assert len(moof) + 8 == 156
     assert data == moof + mp4.box(b"mdat", b"abcde")
+
+
+def test_the_checksum_tells_whether_a_fragment_is_as_it_was_written():
+    run = Run(3, b"abcde", ints(2, 3), ints(900, 1000), ints(0, 0), 50, np.array([True, False]))
+    data, _ = write_fragment(2, [run], 0)
+    moof, media = data[:-13], data[-5:]
+    assert is_intact(moof, media) is True
+    assert is_intact(moof, b"abcdf") is False
+    for at in range(len(moof)):
+        damaged = moof[:at] + bytes([moof[at] ^ 1]) + moof[at + 1 :]
+        assert not is_intact(damaged, media)
+    assert is_intact(moof[:-28], media) is None
 
 
 class Claimed(bytes):

@@ -96,7 +96,12 @@ def test_a_film_of_ffmpegs_is_read_as_ffmpeg_reads_it(film):
 
 @pytest.mark.parametrize(
     "flags",
-    ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+default_base_moof", "frag_every_frame"],
+    [
+        "frag_keyframe+empty_moov",
+        "frag_keyframe+empty_moov+default_base_moof",
+        "frag_keyframe+empty_moov+omit_tfhd_offset",
+        "frag_every_frame",
+    ],
 )
 def test_fragments_of_ffmpegs_are_read_as_ffmpeg_reads_them(film, tmp_path, flags):
     path = tmp_path / "fragmented.mp4"

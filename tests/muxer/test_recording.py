@@ -639,7 +639,11 @@ def test_the_finished_file_is_what_every_reader_accepts(records, path, mp4):
     recording.add_samples("sensors", ALL_BLOCKS, None)
     recording.finish(ZERO + 2 * SECOND, about)
     data = path.read_bytes()
-    assert mp4.kinds(data) == [b"ftyp", b"mdat", b"moov"]
+    # The `moov` is in front where the file system can make room for it.
+    assert mp4.kinds(data) in (
+        [b"ftyp", b"free", b"moov", b"free", b"mdat"],
+        [b"ftyp", b"free", b"mdat", b"moov"],
+    )
     moov = mp4.inside(data, b"moov")
     assert mp4.kinds(moov) == [b"mvhd", b"trak", b"trak", b"udta", b"uuid"]
     created = int(about.created.timestamp()) + 2_082_844_800

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def fragment(number):
     ]
 
 
-def assert_whole(path, fragments):
+def assert_whole(path, fragments, *, for_ffmpeg=True):
     """Everything that was appended is there, for our reader and for FFmpeg."""
     count = fragments * RECORDS
     with reader.open(path) as clip:
@@ -71,6 +72,8 @@ def assert_whole(path, fragments):
         assert clip.gyro.data[:, 0].tolist() == list(range(count))
         assert clip.gyro.t_ns.tolist() == [n * 5_000_000 for n in range(count)]
         assert clip.records.faults == {}
+    if not for_ffmpeg:
+        return
     with av.open(str(path)) as container:
         video, camm = [], []
         for packet in container.demux():
@@ -112,7 +115,7 @@ class Disk:
         self.log = []
         self.stop = None
         self._path = path
-        real = {name: getattr(os, name) for name in ("pwrite", "fdatasync", "fsync")}
+        real = {name: getattr(os, name) for name in ("pwrite", "fdatasync", "fsync", "ftruncate")}
 
         def pwrite(fd, data, at):
             self._step(("write", at, bytes(data), self._path.stat().st_size))
@@ -126,9 +129,20 @@ class Disk:
             self._step(("sync folder", str(Path(f"/proc/self/fd/{fd}").readlink())))
             real["fsync"](fd)
 
+        def insert_range(fd, offset, length):
+            self._step(("insert", offset, length))
+            data = self._path.read_bytes()
+            self._path.write_bytes(data[:offset] + bytes(length) + data[offset:])
+
+        def ftruncate(fd, size):
+            self._step(("truncate", size))
+            real["ftruncate"](fd, size)
+
         monkeypatch.setattr(os, "pwrite", pwrite)
         monkeypatch.setattr(os, "fdatasync", fdatasync)
         monkeypatch.setattr(os, "fsync", fsync)
+        monkeypatch.setattr(os, "ftruncate", ftruncate)
+        monkeypatch.setattr("muxer.moov_first.insert_range", insert_range)
 
     def _step(self, operation):
         if len(self.log) == self.stop:
@@ -141,38 +155,127 @@ def disk(monkeypatch, path):
     return Disk(monkeypatch, path)
 
 
-def record(path, fragments=3):
+def record(path, fragments=3, about=AFTER):
     file = RecordingFile(path, TRACKS, BEFORE)
     for number in range(fragments):
         file.append(fragment(number))
-    file.finalise(AFTER)
+    file.finalise(about)
     return file
 
 
+LONG_STORY = replace(AFTER, metadata={"story": 4000 * "x"})
+"""Makes a `moov` that needs room to be made for it."""
+
+
+@pytest.fixture
+def stubborn(monkeypatch):
+    """A file system that cannot insert a range, such as FAT's."""
+
+    def insert_range(fd, offset, length):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("muxer.moov_first.insert_range", insert_range)
+
+
 def test_every_write_is_synced_and_the_placeholder_comes_last(path, disk, mp4):
-    record(path)
+    record(path, about=LONG_STORY)
     steps = [operation[0] for operation in disk.log]
     assert steps == [
         *("write", "sync", "sync folder"),  # ftyp, free, moov; and the name
         *("write", "sync") * 3,  # fragments
         *("write", "sync"),  # the whole moov
         *("write", "sync"),  # the placeholder
+        *("write", "sync"),  # the journal
+        *("insert", "sync folder"),  # room in front (an fsync, of the file)
+        *("write", "sync"),  # the moov in it
+        *("write", "sync"),  # the free box before it
+        *("truncate", "sync"),  # the old moov
     ]
     assert disk.log[2] == ("sync folder", str(path.parent))
-    *appends, patch = [operation for operation in disk.log if operation[0] == "write"]
+    writes = [operation for operation in disk.log if operation[0] == "write"]
+    appends, (patch, journal, moov, flip) = writes[:5], writes[5:]
     end = 0
     for _, at, data, size in appends:
         assert at == size == end  # nothing is written but at the end
         end += len(data)
-    assert mp4.kinds(appends[0][2]) == [b"ftyp", b"free", b"moov"]
+    assert mp4.kinds(appends[0][2]) == [b"ftyp", b"free", b"free", b"moov"]
     assert [mp4.kinds(data) for _, _, data, _ in appends[1:4]] == [[b"moof", b"mdat"]] * 3
     _, at, data, _ = appends[4]
     assert mp4.kinds(data) == [b"moov"]
-    ftyp, free, *_ = mp4.boxes(appends[0][2])
-    assert free == (b"free", 28, bytes(8))
-    assert ftyp[1] == 0
-    assert patch[1:3] == (28, struct.pack(">I4sQ", 1, b"mdat", at - 28))
+    _, room, placeholder, _ = mp4.boxes(appends[0][2])
+    assert room == (b"free", 28, bytes(4060))
+    assert placeholder == (b"free", 4096, bytes(8))
+    assert patch[1:3] == (4096, struct.pack(">I4sQ", 1, b"mdat", at - 4096))
     assert patch[1] // 512 == (patch[1] + 15) // 512  # one sector
+    assert journal[1] == 36
+    assert journal[1] + len(journal[2]) <= 512
+    (insert,) = [operation for operation in disk.log if operation[0] == "insert"]
+    assert insert[1:] == (4096, 4096)
+    assert moov[1] == 512
+    assert flip[1:3] == (28, struct.pack(">I", 512 - 28))
+
+
+@pytest.mark.parametrize("stop", [*range(12, 15), *range(16, 22)])
+def test_a_power_cut_while_the_moov_is_brought_to_the_front_costs_nothing(path, disk, stop):
+    disk.stop = stop
+    with pytest.raises(OSError, match="power"):
+        record(path, about=LONG_STORY)
+    steps = [operation[0] for operation in disk.log]
+    # Between the insertion and the flip only we know where everything is.
+    under_way = "insert" in steps and len(steps[steps.index("insert") :]) < 5
+    assert_whole(path, 3, for_ffmpeg=not under_way)
+
+
+def test_the_moov_stays_at_the_end_where_no_range_can_be_inserted(path, stubborn, mp4):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    for number in range(3):
+        file.append(fragment(number))
+    assert file.finalise(LONG_STORY) is False
+    assert_whole(path, 3)
+    assert mp4.kinds(path.read_bytes()) == [b"ftyp", b"free", b"mdat", b"moov"]
+
+
+def test_a_short_moov_fits_in_front_anywhere(path, stubborn, mp4):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    assert file.finalise(AFTER) is True
+    assert_whole(path, 1)
+    assert mp4.kinds(path.read_bytes()) == [b"ftyp", b"free", b"moov", b"free", b"mdat"]
+
+
+def test_the_file_system_of_this_host_is_asked_for_real(path, mp4):
+    """Whether it can or not: the file is whole, and says where its moov is."""
+    file = RecordingFile(path, TRACKS, BEFORE)
+    for number in range(3):
+        file.append(fragment(number))
+    moved = file.finalise(LONG_STORY)
+    assert_whole(path, 3)
+    with reader.open(path) as clip:
+        assert clip.moov_first is moved
+
+
+def test_a_pause_that_no_table_can_hold_is_divided(path):
+    """At a timescale of 10^9 four seconds are too long for 32 bits."""
+    nothing = struct.pack("<HHii", 0, 1, 0, 0)
+    tracks = [
+        TrackSpec(1, Handler(b"meta", "Motion"), METADATA_HEADER, 10**9, CAMM, filler=nothing)
+    ]
+    file = RecordingFile(path, tracks, BEFORE)
+    times = [0, 10**9, 11 * 10**9, 12 * 10**9]
+    for number, at in enumerate(times):
+        record = struct.pack("<HH3f", 0, 2, number, 0, 0)
+        one = np.ones(1, np.bool_)
+        size, offset = np.array([16]), np.zeros(1, np.int64)
+        file.append([Run(1, record, size, np.array([at]), offset, 10**9, one)])
+    file.finalise(AFTER)
+    with reader.open(path) as clip:
+        assert clip.gyro.t_ns.tolist() == times
+        assert clip.gyro.data[:, 0].tolist() == [0, 1, 2, 3]
+        assert clip.exposure.t_ns.tolist() == [10**9 + n * (2**31 - 1) for n in (1, 2, 3, 4)]
+        assert clip.records.faults == {}
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux() if packet.size]
+    assert [packet.pts for packet in packets if packet.size == 16] == times
 
 
 @pytest.mark.parametrize("stop", range(3, 13))
@@ -202,7 +305,8 @@ def test_a_power_cut_within_an_append_costs_what_was_not_written_of_it(path):
             assert clip.gyro.data[:, 0].tolist() == list(range(count))
 
 
-def test_a_power_cut_within_the_final_moov_costs_nothing(path):
+def test_a_power_cut_within_the_final_moov_costs_nothing(path, monkeypatch):
+    monkeypatch.setattr("muxer.recording_file.bring_moov_first", lambda *_: False)
     file = RecordingFile(path, TRACKS, BEFORE)
     for number in range(2):
         file.append(fragment(number))
@@ -210,7 +314,7 @@ def test_a_power_cut_within_the_final_moov_costs_nothing(path):
     file.finalise(AFTER)
     data = path.read_bytes()
     torn = path.with_name("torn.mp4")
-    start = data[:28] + struct.pack(">I4s8x", 16, b"free") + data[44:whole]
+    start = data[:4096] + struct.pack(">I4s8x", 16, b"free") + data[4112:whole]
     for end in range(whole, len(data), 29):
         torn.write_bytes(start + data[whole:end])
         assert_whole(torn, 2)
