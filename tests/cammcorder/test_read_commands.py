@@ -147,7 +147,7 @@ def test_info_tells_tracks_records_and_camera(clip, capsys):
     assert "camera    cammcorder rig\n" in out
     assert "1      camm   meta     1000000    405      1.000 s\n" in out
     assert "2     gyro          200    0.000000 s  0.995000 s  200.00 Hz\n" in out
-    assert "layout    moov at the end\n" in out
+    assert "layout    moov in front\n" in out
 
 
 def test_info_in_json_is_whole(tmp_path, capsys):
@@ -174,7 +174,8 @@ def test_info_of_a_clip_without_metadata_says_so_and_is_no_failure(no_camm, caps
     assert err == ""
 
 
-def test_info_knows_an_unfinished_recording(tmp_path, capsys):
+def test_info_knows_an_unfinished_recording(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("muxer.recording_file.bring_moov_first", lambda *_: False)
     path = film(tmp_path / "walk.mp4")
     data = bytearray(path.read_bytes())
     # As it was before it was finalised: the spanning mdat is the placeholder again.
