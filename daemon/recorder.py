@@ -24,7 +24,9 @@ from muxer.recording_file import MovieDescription
 class Recorder:
     """Turns deliveries of a rig's sources into a recording. One thread."""
 
-    def __init__(self, rig: Rig, path: Path, start_ns: int, filter_name: str) -> None:
+    def __init__(
+        self, rig: Rig, path: Path, start_ns: int, filter_name: str, timescale: int
+    ) -> None:
         self._rig = rig
         self._utc_offset_ns = rig.clock.utc_ns() - rig.clock.now_ns()
         self._fuser: OrientationFuser | None = None
@@ -40,6 +42,7 @@ class Recorder:
             self._description(start_ns),
             sources=[source.name for source in rig.sensors],
             start_ns=start_ns,
+            timescale=timescale,
         )
 
     @property

@@ -18,7 +18,7 @@ from camm import CammError, UsageError
 from daemon.recorder import Recorder
 from daemon.rig import Rig
 from daemon.sources import Delivery, Source
-from muxer.recording import RecordingStatistics
+from muxer.recording import CAMM_TIMESCALE, RecordingStatistics
 
 _QUEUE_LENGTH = 1000
 _DRAIN_NS = 600_000_000
@@ -56,12 +56,21 @@ class RecordingSession:
     when it is finalised, and not before.
     """
 
-    def __init__(self, rig: Rig, output: Path, *, filter_name: str = "vqf", version: str) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        output: Path,
+        *,
+        version: str,
+        filter_name: str = "vqf",
+        timescale: int = CAMM_TIMESCALE,
+    ) -> None:
         self._rig = rig
         self._clock = rig.clock
         self._output = output
         self._unfinished = output.with_name(f"{output.stem}.unfinished{output.suffix}")
         self._filter_name = filter_name
+        self._timescale = timescale
         self._version = version
         # Deliveries, then the moment at which the clip is to end, None when there is no more.
         self._queue: queue.Queue[Delivery | int | None] = queue.Queue(_QUEUE_LENGTH)
@@ -91,7 +100,9 @@ class RecordingSession:
                 opened.append(source)
                 source.open()
             self._start_ns = clock.now_ns() + rig.warm_up_ns
-            recorder = Recorder(rig, self._unfinished, self._start_ns, self._filter_name)
+            recorder = Recorder(
+                rig, self._unfinished, self._start_ns, self._filter_name, self._timescale
+            )
             writer = threading.Thread(target=self._write, args=(recorder,), name="writer")
             writer.start()
             try:

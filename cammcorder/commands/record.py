@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_speed,
         help="of simulation and replay: times real time, or max (1)",
     )
+    parser.add_argument(
+        "--timescale",
+        metavar="N",
+        type=int,
+        default=1_000_000,
+        help="ticks a second of the metadata's times (%(default)s)",
+    )
     parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
 
 
@@ -56,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sim is not None:
         free_file(truth, force=options.force)
     with choose_rig(options) as rig:
-        result = film(rig, output, options.duration, options.filter)
+        result = film(rig, output, options)
         if rig.save_truth is not None:
             rig.save_truth(truth)
     sys.stdout.write("\n".join(summary(result)) + "\n")
@@ -92,7 +99,7 @@ def choose_rig(options: argparse.Namespace) -> Rig:
     )
 
 
-def film(rig: Rig, output: Path, duration_s: float | None, filter_name: str) -> Result:
+def film(rig: Rig, output: Path, options: argparse.Namespace) -> Result:
     """Record with a progress bar on the terminal, if there is one."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -101,8 +108,14 @@ def film(rig: Rig, output: Path, duration_s: float | None, filter_name: str) -> 
     from daemon.session import Progress as Filmed
     from daemon.session import RecordingSession
 
-    duration_ns = None if duration_s is None else round(duration_s * 1e9)
-    session = RecordingSession(rig, output, filter_name=filter_name, version=__version__)
+    duration_ns = None if options.duration is None else round(options.duration * 1e9)
+    session = RecordingSession(
+        rig,
+        output,
+        filter_name=options.filter,
+        timescale=options.timescale,
+        version=__version__,
+    )
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("recording {task.description}"),
@@ -114,7 +127,7 @@ def film(rig: Rig, output: Path, duration_s: float | None, filter_name: str) -> 
         disable=not console.is_terminal,
         transient=True,
     )
-    task = progress.add_task(output.name, total=duration_s, counts="")
+    task = progress.add_task(output.name, total=options.duration, counts="")
 
     def watch(filmed: Filmed) -> None:
         counts = "  ".join(f"{name} {count}" for name, count in filmed.delivered.items())

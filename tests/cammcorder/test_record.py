@@ -61,6 +61,7 @@ def test_force_replaces_it_once_the_new_one_is_there(run, tmp_path):
         (["--sim", "walk", "-o", "no/such/folder/x.mp4"], ["no/such/folder", "make it"]),
         (["--sim", "walk", "-o", "."], ["is a folder"]),
         (["--sim", "walk", "--filter", "kalmann", "-o", "x.mp4"], ["kalmann", "vqf"]),
+        (["--sim", "walk", "--timescale", "90", "-o", "x.mp4"], ["1,000", "90"]),
         (["--i2c", "1", "--speed", "2", "-o", "x.mp4"], ["--speed"]),
         (["--i2c", "1", "--mount", "up", "-o", "x.mp4"], ["--mount"]),
         (["--gps", "/dev/null", "--mount", "up,up,up", "-o", "x.mp4"], ["right angles"]),
