@@ -80,10 +80,10 @@ class Recorder:
             self.recording.end_video()
         self.recording.advance(delivery.at_ns)
 
-    def finish(self, end_ns: int, version: str) -> RecordingStatistics:
+    def finish(self, end_ns: int, version: str, *, copy: bool) -> RecordingStatistics:
         """Write the rest and finalise the file; the sources have ended."""
         self.metadata = self._metadata(version)
-        return self.recording.finish(end_ns, self._description(self.zero_ns))
+        return self.recording.finish(end_ns, self._description(self.zero_ns), copy=copy)
 
     def _inertial(self, inertial: Inertial) -> list[Samples]:
         mount, t_ns = self._rig.mount, inertial.t_ns

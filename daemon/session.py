@@ -64,6 +64,7 @@ class RecordingSession:
         version: str,
         filter_name: str = "vqf",
         timescale: int = CAMM_TIMESCALE,
+        faststart: bool = False,
     ) -> None:
         self._rig = rig
         self._clock = rig.clock
@@ -71,6 +72,7 @@ class RecordingSession:
         self._unfinished = output.with_name(f"{output.stem}.unfinished{output.suffix}")
         self._filter_name = filter_name
         self._timescale = timescale
+        self._faststart = faststart
         self._version = version
         # Deliveries, then the moment at which the clip is to end, None when there is no more.
         self._queue: queue.Queue[Delivery | int | None] = queue.Queue(_QUEUE_LENGTH)
@@ -201,7 +203,7 @@ class RecordingSession:
 
     def _finish(self, recorder: Recorder, end_ns: int) -> Result:
         try:
-            statistics = recorder.finish(end_ns, self._version)
+            statistics = recorder.finish(end_ns, self._version, copy=self._faststart)
             recorder.recording.rename(self._output)
         except (CammError, OSError) as error:
             raise self._as_error(error) from None

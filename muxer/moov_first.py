@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from muxer.boxes import box
-from muxer.disk import insert_range, write_all
+from muxer.disk import copy_range, insert_range, write_all
 
 HEAD = 4096
 """Bytes before everything that is recorded: a block of every usual file system."""
@@ -73,6 +73,14 @@ def room_for(moov: bytes) -> int:
     return max(0, -(-missing // HEAD) * HEAD)
 
 
+def fitting(build: Callable[[int], bytes]) -> tuple[int, bytes]:
+    """How far media must move for the `moov` to fit before it, and the `moov` for that."""
+    moov = build(0)
+    while (shift := room_for(moov)) and len(moved := build(shift)) != len(moov):
+        moov = moved  # its offsets have become 64-bit ones
+    return shift, moved if shift else moov
+
+
 def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Callable[[int], bytes]) -> bool:
     """Bring the `moov` at `moov_at`, the last box of a finished file, to the front.
 
@@ -80,13 +88,9 @@ def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Callable[[int],
     that lies `shift` bytes further on. False where the file system cannot insert a range; the file
     is then as it was.
     """
-    shift = room_for(build(0))
-    moov = build(shift)
-    if room_for(moov) != shift:  # its offsets have become 64-bit ones
-        shift = room_for(moov)
-        moov = build(shift)
-    size = os.fstat(fd).st_size
+    shift, moov = fitting(build)
     if shift:
+        size = os.fstat(fd).st_size
         write_all(fd, Journal(shift, size, moov_at).write(), free_at + 8)
         os.fdatasync(fd)
         try:
@@ -100,13 +104,28 @@ def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Callable[[int],
 
 def complete_move(fd: int, free_at: int, moov_at: int, shift: int, moov: bytes) -> None:
     """Steps 3 to 5, for which the room has been made."""
-    padding = HEAD + shift - _SECTOR - len(moov)
-    write_all(fd, moov + struct.pack(">I4s", padding, b"free"), _SECTOR)
+    write_all(fd, moov + _padding(shift, moov), _SECTOR)
     os.fdatasync(fd)
     write_all(fd, struct.pack(">I", _SECTOR - free_at), free_at)
     os.fdatasync(fd)
     os.ftruncate(fd, moov_at + shift)
     os.fdatasync(fd)
+
+
+def copy_moov_first(
+    fd: int, out: int, free_at: int, moov_at: int, build: Callable[[int], bytes]
+) -> None:
+    """Write a finished file to the empty file `out` with its `moov` first, copying the media."""
+    shift, moov = fitting(build)
+    head = os.pread(fd, free_at, 0) + free_box(_SECTOR - free_at) + moov + _padding(shift, moov)
+    write_all(out, head, 0)
+    copy_range(fd, HEAD, out, HEAD + shift, moov_at - HEAD)
+    os.fsync(out)
+
+
+def _padding(shift: int, moov: bytes) -> bytes:
+    """The header of the `free` box between the `moov` and the media."""
+    return struct.pack(">I4s", HEAD + shift - _SECTOR - len(moov), b"free")
 
 
 def free_box(size: int) -> bytes:

@@ -207,10 +207,13 @@ class Recording:
         """How many have come."""
         return self._frames + len(self._streams[0].pending) if self._streams else 0
 
-    def finish(self, end_ns: int, about: MovieDescription) -> RecordingStatistics:
+    def finish(
+        self, end_ns: int, about: MovieDescription, *, copy: bool = False
+    ) -> RecordingStatistics:
         """Write what is left from before `end_ns` and finalise the file.
 
-        Tell `end_at` before, as soon as the end is known: a fragment that is written stays.
+        `copy` as in `RecordingFile.finalise`. Tell `end_at` before, as soon as the end is known: a
+        fragment that is written stays.
         Mp4Error where not one frame (or, without video, sample) came: there is nothing to keep.
         """
         self.end_at(end_ns)
@@ -220,7 +223,7 @@ class Recording:
             self._write_fragment(cut_ns, picture)
         if self._file is None:
             raise Mp4Error("no source delivered anything: nothing was recorded")
-        self._file.finalise(about)
+        self._file.finalise(about, copy=copy)
         return self.statistics()
 
     def _drop_from(self, end_ns: int) -> None:

@@ -17,7 +17,7 @@ import json
 import os
 import struct
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ import numpy.typing as npt
 from muxer.boxes import box, full_box
 from muxer.disk import sync_folder, write_all
 from muxer.fragments import Run, write_fragment, write_mvex
-from muxer.moov_first import HEAD, bring_moov_first, free_box
+from muxer.moov_first import HEAD, bring_moov_first, copy_moov_first, free_box
 from muxer.movie import Edit, EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.sample_table import Ints, SampleTable
 
@@ -155,10 +155,11 @@ class RecordingFile:
         for run, table in zip(runs, tables, strict=True):
             self._written[run.track].append(_Written.of(table))
 
-    def finalise(self, about: MovieDescription) -> bool:
+    def finalise(self, about: MovieDescription, *, copy: bool = False) -> bool:
         """Turn the file into a plain MP4 that every reader accepts, and close it.
 
-        True where its `moov` could be brought to the front, False where it is at the end.
+        True where its `moov` could be brought to the front, False where it is at the end. `copy`
+        lets the media be copied for it, on file systems that cannot make room in front.
         """
         tables = {spec.track: self._table(spec) for spec in self._tracks}
         moov_at = self._end
@@ -177,8 +178,24 @@ class RecordingFile:
             )
 
         moved = bring_moov_first(self._fd, len(_FTYP), moov_at, build)
+        if copy and not moved:
+            self._copy(moov_at, build)
+            moved = True
         self.close()
         return moved
+
+    def _copy(self, moov_at: int, build: Callable[[int], bytes]) -> None:
+        """Put a copy with its `moov` first in the place of the file, once it is whole."""
+        path = self.path.with_name(f"{self.path.name}.copy")
+        out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            copy_moov_first(self._fd, out, len(_FTYP), moov_at, build)
+        except OSError:
+            path.unlink()
+            raise
+        finally:
+            os.close(out)
+        path.rename(self.path)
 
     def rename(self, path: Path) -> None:
         """Give the file its final name."""

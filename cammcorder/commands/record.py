@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1_000_000,
         help="ticks a second of the metadata's times (%(default)s)",
     )
+    parser.add_argument(
+        "--faststart",
+        action="store_true",
+        help="copy the clip if need be so that its moov is in front (done anyway where the file "
+        "system can without copying)",
+    )
     parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
 
 
@@ -114,6 +120,7 @@ def film(rig: Rig, output: Path, options: argparse.Namespace) -> Result:
         output,
         filter_name=options.filter,
         timescale=options.timescale,
+        faststart=options.faststart,
         version=__version__,
     )
     console = Console(stderr=True)

@@ -409,3 +409,41 @@ def test_tracks_that_begin_elsewhere_are_moved_by_an_edit_list(path, mp4):
     with reader.open(path) as clip:
         assert clip.tracks[0].pts_ns.tolist() == [0, 120_000_000]
         assert clip.tracks[1].pts_ns.tolist() == [23_220_000, 46_439_955]
+
+
+def test_a_copy_brings_the_moov_to_the_front_where_nothing_else_can(path, stubborn, mp4):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    for number in range(3):
+        file.append(fragment(number))
+    assert file.finalise(LONG_STORY, copy=True) is True
+    assert_whole(path, 3)
+    assert mp4.kinds(path.read_bytes()) == [b"ftyp", b"free", b"moov", b"free", b"mdat"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_copy_that_fails_leaves_the_finished_file(path, stubborn, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("muxer.moov_first.copy_range", full)
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    file.append(fragment(1))
+    with pytest.raises(OSError, match="No space"):
+        file.finalise(LONG_STORY, copy=True)
+    assert_whole(path, 2)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_bytes_are_copied_by_hand_where_the_kernel_does_not(tmp_path, monkeypatch):
+    from muxer.disk import copy_range
+
+    def refused(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "copy_file_range", refused)
+    data = np.random.default_rng(1).bytes(3_000_000)
+    (tmp_path / "from").write_bytes(data)
+    with (tmp_path / "from").open("rb") as source, (tmp_path / "to").open("w+b") as target:
+        copy_range(source.fileno(), 1000, target.fileno(), 50, len(data) - 1000)
+    assert (tmp_path / "to").read_bytes() == bytes(50) + data[1000:]
