@@ -9,3 +9,7 @@ class Mp4Error(CammError, ValueError):
 
 class NoCammError(Mp4Error):
     """A sound MP4 that carries no camera motion metadata."""
+
+
+class RemoteError(CammError, OSError):
+    """A file behind a URL that cannot be read."""

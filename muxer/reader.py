@@ -17,7 +17,7 @@ from muxer.moov_first import HEAD, read_journal
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.recording_file import METADATA_UUID
 from muxer.sample_table import SampleTable
-from muxer.source import ByteSource, LocalFile
+from muxer.source import ByteSource, open_source
 
 _TOP_LEVEL = frozenset(
     b"ftyp moov mdat moof free skip wide uuid meta udta sidx mfra pdin styp pnot emsg prft".split()
@@ -31,7 +31,7 @@ def open(path: str | os.PathLike[str]) -> Clip:  # noqa: A001 - clip = muxer.rea
     UsageError where there is no such file, Mp4Error where it is no MP4 or damaged. A clip without
     metadata opens; ask `require_camm` where it is needed.
     """
-    source = LocalFile(path)
+    source = open_source(path)
     try:
         return _read(source)
     except BaseException:

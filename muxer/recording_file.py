@@ -14,6 +14,7 @@ media is moved or copied.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import uuid
@@ -289,6 +290,19 @@ def _udta(about: MovieDescription) -> bytes:
     return box(b"udta", *boxes)
 
 
+def _finite(value: object) -> object:
+    """The value as JSON can say it: what is not finite is not known."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
+
+
 def _metadata(metadata: Mapping[str, Any]) -> bytes:
-    text = json.dumps(metadata, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    text = json.dumps(_finite(metadata), ensure_ascii=False, allow_nan=False, sort_keys=True)
     return box(b"uuid", METADATA_UUID.bytes, text.encode())

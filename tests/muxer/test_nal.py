@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muxer.errors import Mp4Error
-from muxer.nal import annex_b_units, avcc, hvcc, is_annex_b, length_prefixed
+from muxer.nal import (
+    annex_b_units,
+    avcc,
+    h264_parameter_sets,
+    h265_parameter_sets,
+    hvcc,
+    is_annex_b,
+    length_prefixed,
+)
 
 repeatable = settings(deadline=None, derandomize=True)
 
@@ -136,6 +144,28 @@ def test_units_stand_between_start_codes_of_either_length():
     data = b"\0\0\0\1ab\0\0\1c\0\0\0\1\0\0\1de\0\0"
     assert list(annex_b_units(data)) == [b"ab", b"c", b"de"]
     assert length_prefixed(data) == b"\0\0\0\2ab\0\0\0\1c\0\0\0\2de"
+
+
+def test_units_may_be_left_out():
+    data = b"\0\0\0\1ab\0\0\1c\0\0\0\1\0\0\1ab\0\0\1abc"
+    assert length_prefixed(data, {b"ab"}) == b"\0\0\0\1c\0\0\0\3abc"
+
+
+def test_parameter_sets_are_found_among_the_pictures_and_each_once():
+    units = [
+        b"\x09\xf0",
+        b"\x67sps",
+        b"\x68pps",
+        b"\x06sei",
+        b"\x67sps",
+        b"\x65picture",
+        b"\x28pps",
+    ]
+    data = b"".join(b"\0\0\1" + unit for unit in units)
+    assert h264_parameter_sets(data) == [b"\x67sps", b"\x68pps", b"\x28pps"]
+    units = [b"\x46\1", b"\x40\1vps", b"\x42\1sps", b"\x44\1pps", b"\x40\1vps", b"\x26\1picture"]
+    data = b"".join(b"\0\0\1" + unit for unit in units)
+    assert h265_parameter_sets(data) == [b"\x40\1vps", b"\x42\1sps", b"\x44\1pps"]
 
 
 @repeatable

@@ -394,7 +394,7 @@ def test_a_file_without_its_moov_says_so(tmp_path, mp4, gyro):
 def test_what_is_no_file(tmp_path):
     with pytest.raises(UsageError, match="there is no file"):
         reader.open(tmp_path / "x")
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is no file"):
         reader.open(tmp_path)
 
 

@@ -447,3 +447,12 @@ def test_bytes_are_copied_by_hand_where_the_kernel_does_not(tmp_path, monkeypatc
     with (tmp_path / "from").open("rb") as source, (tmp_path / "to").open("w+b") as target:
         copy_range(source.fileno(), 1000, target.fileno(), 50, len(data) - 1000)
     assert (tmp_path / "to").read_bytes() == bytes(50) + data[1000:]
+
+
+def test_numbers_that_json_cannot_say_are_null(path):
+    file = RecordingFile(path, TRACKS, BEFORE)
+    file.append(fragment(0))
+    strange = {"sigma": float("inf"), "rows": [1.5, float("nan")], "name": ("a", {"b": 1})}
+    file.finalise(replace(AFTER, metadata=strange))
+    with reader.open(path) as clip:
+        assert clip.metadata == {"sigma": None, "rows": [1.5, None], "name": ["a", {"b": 1}]}
