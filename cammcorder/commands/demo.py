@@ -1,4 +1,4 @@
-"""film ten seconds with a simulated rig, read the clip back, check it and write a report
+"""Film ten seconds with a simulated rig, read the clip back, check it and write a report
 
 Does in one go what these four commands do: record --sim walk, extract --to csv,gpx, check, report.
 Takes about as long as it films. Needs no hardware; files of an earlier demo are replaced.
