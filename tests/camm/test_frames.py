@@ -8,12 +8,11 @@ from math import cos, pi, radians, sin
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from camm import PacketType, UsageError, decode, encode, frames
 
-repeatable = settings(deadline=None, derandomize=True)
 component = st.floats(-1, 1, allow_subnormal=False)
 G = 9.807
 
@@ -133,7 +132,6 @@ def test_a_camera_that_turns_through_south_stays_the_same_rotation():
     assert degrees_between(back, poses).max() < 1e-6
 
 
-@repeatable
 @given(unit_quaternions(), unit_quaternions())
 def test_composing_quaternions_multiplies_their_matrices(a, b):
     np.testing.assert_allclose(
@@ -143,7 +141,6 @@ def test_composing_quaternions_multiplies_their_matrices(a, b):
     )
 
 
-@repeatable
 @given(unit_quaternions(), st.tuples(component, component, component))
 def test_turning_there_and_back_changes_nothing(q, vector):
     np.testing.assert_allclose(frames.multiply(q, frames.conjugate(q)), [1, 0, 0, 0], atol=1e-12)
@@ -152,7 +149,6 @@ def test_turning_there_and_back_changes_nothing(q, vector):
     np.testing.assert_allclose(frames.rotate(frames.conjugate(q), there), vector, atol=1e-12)
 
 
-@repeatable
 @given(unit_quaternions())
 def test_a_matrix_gives_its_quaternion_back(q):
     back = frames.from_matrix(frames.to_matrix(q))
@@ -160,7 +156,6 @@ def test_a_matrix_gives_its_quaternion_back(q):
     assert abs(abs(back @ q) - 1) < 1e-12
 
 
-@repeatable
 @given(unit_quaternions())
 def test_an_angle_axis_is_canonical_and_gives_its_rotation_back(q):
     vector = frames.to_angle_axis(q)
@@ -168,7 +163,6 @@ def test_an_angle_axis_is_canonical_and_gives_its_rotation_back(q):
     assert abs(abs(frames.from_angle_axis(vector) @ q) - 1) < 1e-12
 
 
-@repeatable
 @given(
     st.tuples(component, component, component),
     st.one_of(st.floats(2e-9, 1e-5), st.floats(pi - 1e-5, pi), st.floats(2e-9, pi)),
@@ -182,7 +176,6 @@ def test_angles_near_zero_and_near_pi_keep_their_digits(axis, angle):
     np.testing.assert_allclose(back, vector, rtol=1e-9, atol=1e-12)
 
 
-@repeatable
 @given(unit_quaternions())
 def test_the_file_keeps_an_orientation_to_a_hundred_thousandth_of_a_degree(q):
     kind = PacketType.ANGLE_AXIS
@@ -194,7 +187,6 @@ def test_the_file_keeps_an_orientation_to_a_hundred_thousandth_of_a_degree(q):
     assert np.degrees(2 * chord) < 1e-5 * 1.5
 
 
-@repeatable
 @given(st.floats(-20, 20))
 def test_any_number_of_turns_is_understood(angle):
     got = frames.to_matrix(frames.from_angle_axis([0, angle, 0]))

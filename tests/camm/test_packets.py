@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -26,7 +26,6 @@ RECORDED = json.loads(
     (Path(__file__).parents[1] / "data" / "camm" / "camm_packets.json").read_text()
 )
 VECTORS = [0, 2, 3, 4, 7]
-repeatable = settings(deadline=None, derandomize=True)
 
 
 def values_of(kind, floats):
@@ -76,14 +75,12 @@ def test_the_header_says_the_type(number):
     assert {struct.unpack("<HH", bytes(row[:4])) for row in packets} == {(0, number)}
 
 
-@repeatable
 @given(st.sampled_from(VECTORS), hnp.arrays(np.float32, st.tuples(st.integers(0, 20), st.just(3))))
 def test_vectors_survive_the_file(number, rows):
     kind = PacketType(number)
     np.testing.assert_array_equal(decode(kind, encode(kind, rows)), rows)
 
 
-@repeatable
 @given(st.data())
 def test_records_survive_the_file(data):
     kind = data.draw(st.sampled_from([PacketType.EXPOSURE, PacketType.MIN_GPS, PacketType.GPS]))
@@ -94,7 +91,6 @@ def test_records_survive_the_file(data):
         np.testing.assert_array_equal(back[name], rows[name])
 
 
-@repeatable
 @given(st.sampled_from(PacketType), st.binary(max_size=64))
 def test_bytes_of_another_size_are_no_packet(kind, raw):
     if len(raw) != PACKET_SIZES[kind]:

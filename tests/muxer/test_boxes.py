@@ -3,14 +3,12 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer import boxes
 from muxer.boxes import Box, parse_header
 from muxer.errors import Mp4Error
-
-repeatable = settings(deadline=None, derandomize=True)
 
 
 def test_a_box_is_its_size_its_kind_and_its_content():
@@ -87,14 +85,12 @@ def test_quicktime_ends_user_data_with_four_zero_bytes():
     assert [box.kind for box in boxes.children(data)] == [b"manu"]
 
 
-@repeatable
 @given(st.lists(st.tuples(st.binary(min_size=4, max_size=4), st.binary(max_size=40)), max_size=5))
 def test_boxes_side_by_side_are_read_as_written(content):
     data = b"".join(boxes.box(kind, body) for kind, body in content)
     assert [(box.kind, box.content(data)) for box in boxes.children(data)] == content
 
 
-@repeatable
 @given(st.binary(max_size=64))
 def test_random_bytes_are_boxes_or_an_error(data):
     try:

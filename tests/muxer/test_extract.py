@@ -29,7 +29,6 @@ PIXEL = Path(__file__).parents[1] / "data" / "camm" / "mett_replaced_with_camm.m
 CREATED = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GPS_TIME = 1464350418.0  # 16948 days and 12 h since 1980-01-06, and 18 leap seconds
 UNIX_TIME = 1780315200.0  # the same moment
-repeatable = settings(deadline=None, derandomize=True)
 
 
 def film(folder, *blocks, created=CREATED, name="walk.mp4"):
@@ -69,18 +68,16 @@ def table(text):
 # Numbers
 
 
-@repeatable
 @given(hnp.arrays(np.float32, 50, elements=st.floats(width=32)))
 def test_a_float32_reads_back_from_its_digits(values):
     printed = [f"{value:.9g}" for value in shortest(values).tolist()]
     np.testing.assert_array_equal(np.array(printed, np.float32), values)
 
 
-@repeatable
 @given(hnp.arrays(np.float32, 50, elements=st.floats(-1e9, 1e9, width=32)))
 def test_it_has_no_more_digits_than_numpy_needs(values):
     for value, wide in zip(values, shortest(values).tolist(), strict=True):
-        if abs(value) >= 1e-13:
+        if abs(float(value)) >= 1e-13:
             assert float(f"{wide:.9g}") == float(str(value))
 
 
@@ -114,7 +111,7 @@ def test_exposures_are_whole_nanoseconds(tmp_path):
         assert documents(clip, "csv")[".exposure.csv"].splitlines()[1] == "0.000000000,8333333,-1"
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_csv_reads_back_to_the_last_bit(seed, tmp_path_factory):
     random = np.random.default_rng(seed)
@@ -299,7 +296,6 @@ def test_the_epoch_is_told_from_the_number_and_the_date(time, created, epoch):
     assert recognise(np.array([time]), created) is epoch
 
 
-@repeatable
 @given(st.floats(), st.sampled_from(GpsEpoch))
 def test_no_number_breaks_the_reading_of_a_date(time, epoch):
     assert utc(time, epoch) is None or utc(time, epoch).tzinfo is UTC

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer.errors import Mp4Error
@@ -22,7 +22,6 @@ from muxer.fragments import (
     write_mvex,
 )
 
-repeatable = settings(deadline=None, derandomize=True)
 SYNC, OTHER = 0x02000000, 0x01010000
 NO_DEFAULTS = {1: TrackDefaults(0, 0, 0)}
 BASE_IS_MOOF = 0x020000
@@ -57,7 +56,6 @@ def samples_of(data, table):
     return [data[at : at + size] for at, size in zip(table.offset, table.size, strict=True)]
 
 
-@repeatable
 @given(
     st.lists(runs(), min_size=1, max_size=3, unique_by=lambda run: run.track), st.integers(1, 99)
 )

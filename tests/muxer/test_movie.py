@@ -4,7 +4,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer.errors import Mp4Error
@@ -19,7 +19,6 @@ from muxer.movie import (
     mp4_time,
 )
 
-repeatable = settings(deadline=None, derandomize=True)
 UINT32 = st.integers(0, (1 << 32) - 1)
 UINT64 = st.integers(0, (1 << 64) - 1)
 PIXELS = st.integers(0, 65535)
@@ -34,7 +33,6 @@ def content_of(box_bytes, mp4, kind):
     return content
 
 
-@repeatable
 @given(st.builds(MovieHeader, DATES, UINT32, UINT64, UINT32))
 def test_a_movie_header_is_read_as_written(mp4, header):
     content = content_of(header.write(), mp4, b"mvhd")
@@ -42,7 +40,6 @@ def test_a_movie_header_is_read_as_written(mp4, header):
     assert MovieHeader.read(content) == header
 
 
-@repeatable
 @given(st.builds(TrackHeader, UINT32, DATES, UINT64, PIXELS, PIXELS, st.integers(0, 255)))
 def test_a_track_header_is_read_as_written(mp4, header):
     content = content_of(header.write(), mp4, b"tkhd")
@@ -50,7 +47,6 @@ def test_a_track_header_is_read_as_written(mp4, header):
     assert TrackHeader.read(content) == header
 
 
-@repeatable
 @given(st.builds(MediaHeader, DATES, st.integers(1, (1 << 32) - 1), UINT64))
 def test_a_media_header_is_read_as_written(mp4, header):
     content = content_of(header.write(), mp4, b"mdhd")
@@ -58,7 +54,6 @@ def test_a_media_header_is_read_as_written(mp4, header):
     assert MediaHeader.read(content) == header
 
 
-@repeatable
 @given(
     st.binary(min_size=4, max_size=4),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
@@ -68,7 +63,6 @@ def test_a_handler_is_read_as_written(mp4, kind, name):
     assert Handler.read(content_of(handler.write(), mp4, b"hdlr")) == handler
 
 
-@repeatable
 @given(st.lists(st.builds(Edit, UINT64, st.integers(-1, (1 << 63) - 1)), max_size=4))
 def test_an_edit_list_is_read_as_written(mp4, edits):
     edit_list = EditList(tuple(edits))

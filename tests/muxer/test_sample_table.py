@@ -5,13 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer.errors import Mp4Error
 from muxer.sample_table import SampleTable
 
-repeatable = settings(deadline=None, derandomize=True)
 ENTRY = b"\0\0\0\x10camm\0\0\0\0\0\0\0\1"
 COLUMNS = ("offset", "size", "dts", "cts_offset", "keyframe")
 
@@ -47,7 +46,6 @@ def tables(draw):
     )
 
 
-@repeatable
 @given(tables())
 def test_a_table_is_read_as_written(mp4, table):
     stbl = mp4.inside(table.write(ENTRY), b"stbl")
