@@ -114,7 +114,7 @@ class Recorder:
                 float(fix["latitude"]),
                 float(fix["longitude"]),
                 float(fix["altitude"]) if math.isfinite(fix["altitude"]) else 0.0,
-                self._utc(int(fixes.t_ns[0])),
+                self._day(fixes),
             )
             self._heading = "true north"
         except DeclinationError as error:
@@ -122,14 +122,23 @@ class Recorder:
             self._heading = f"magnetic north: {error}"
         self._fuser.set_declination(self._declination)
 
+    def _day(self, fixes: Samples) -> datetime:
+        """When a fix was, by its own account or else the host's."""
+        if fixes.kind is PacketType.GPS:
+            return utc_from_gps(float(fixes.data["time_gps_epoch"][0]))
+        return self._host_utc(int(fixes.t_ns[0]))
+
+    def _host_utc(self, t_ns: int) -> datetime:
+        unix_us = (t_ns + self._utc_offset_ns) // 1000
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=unix_us)
+
     def _utc(self, t_ns: int) -> datetime:
         """UTC of a moment of CLOCK_MONOTONIC: by GPS if there was a fix, else by the host."""
         gps = self._rig.gps
         gps_ns = gps.gps_time_ns_at(t_ns) if gps is not None else None
         if gps_ns is not None:
             return utc_from_gps(gps_ns / 1e9)
-        unix_us = (t_ns + self._utc_offset_ns) // 1000
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=unix_us)
+        return self._host_utc(t_ns)
 
     def _description(self, zero_ns: int) -> MovieDescription:
         rig = self._rig

@@ -113,8 +113,10 @@ class RecordingSession:
                 self._put_to_rest(opened)
                 self._queue.put(None)
                 writer.join()
-            if self._failure is not None:
+            if isinstance(self._failure, CammError | OSError):
                 raise self._as_error(self._failure)
+            if self._failure is not None:
+                raise self._failure
             return self._finish(recorder, end_ns)
         except KeyboardInterrupt:
             raise self._as_error(CammError("interrupted again while finishing")) from None
@@ -197,7 +199,7 @@ class RecordingSession:
                         recorder.recording.end_at(delivery)
                     else:
                         recorder.take(delivery)
-                except (CammError, OSError) as error:
+                except Exception as error:  # whatever it is, the sources must not wait for us
                     self._failure = error
                     self._failed.set()
 

@@ -17,6 +17,7 @@ from daemon.sources import CameraSource, Delivery, Source
 from drivers.errors import DeviceError, EndOfSource
 from hw_sim.clock import VirtualClock
 from muxer import reader
+from muxer.recording import Recording
 
 SECOND = 1_000_000_000
 START = 7_000 * SECOND
@@ -221,3 +222,21 @@ def test_settings_of_a_rig_are_data(tmp_path):
                 getattr(b, label).data, getattr(a, label).data @ turn.T, atol=1e-4
             )
     assert dataclasses.is_dataclass(first)
+
+
+def test_a_bug_in_the_writer_ends_the_recording_and_keeps_what_there_is(tmp_path, monkeypatch):
+    calls = 0
+
+    def advance(self, now_ns):
+        nonlocal calls
+        calls += 1
+        if calls > 60:
+            raise ZeroDivisionError("a bug")
+        original(self, now_ns)
+
+    original = Recording.advance
+    monkeypatch.setattr(Recording, "advance", advance)
+    with pytest.raises(ZeroDivisionError):
+        record(make_rig(), tmp_path / "clip.mp4", 20)
+    with reader.open(tmp_path / "clip.unfinished.mp4") as clip:
+        assert len(clip.video.table) > 10
