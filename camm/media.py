@@ -12,7 +12,8 @@ class StreamFormat:
 
     `codec`      FFmpeg's name: "h264", "hevc", "aac", ...
     `extradata`  the decoder configuration, as the encoder or the container gave it (an avcC record
-                 or Annex B parameter sets for h264; an AudioSpecificConfig for aac)
+                 or Annex B parameter sets for h264; an AudioSpecificConfig for aac); empty where
+                 the codec needs none, and where the first key frame carries it
     `timescale`  ticks a second in which the packets' times are whole numbers
     """
 

@@ -27,7 +27,7 @@ _NANOSECOND = 1_000_000_000
 
 
 class FileCamera:
-    """Any file that PyAV opens, as `drivers.camera.Camera`: its first video and its first audio.
+    """Any file that PyAV opens, as `drivers.camera.Camera`: its first video and all its audio.
 
     The first frame that is shown falls on the moment of the first `read`; everything else keeps its
     distance from it, to the nearest nanosecond, and is handed out when the clock has reached its
@@ -70,7 +70,7 @@ class FileCamera:
             container.close()
             raise UsageError(f"{self.name} holds no video: give a file that does")
         video = container.streams.video[0]
-        chosen: list[VideoStream | AudioStream] = [video, *container.streams.audio[:1]]
+        chosen: list[VideoStream | AudioStream] = [video, *container.streams.audio]
         self._formats = tuple(_format(stream) for stream in chosen)
         self._numbers = {stream.index: number for number, stream in enumerate(chosen)}
         self._first_shown_ns = _ns(video.start_time or 0, _tick(video))
@@ -80,7 +80,7 @@ class FileCamera:
             else (container.duration or 0) * 1000  # FFmpeg's own microseconds
         )
         self._container = container
-        self._packets = container.demux(chosen)
+        self._packets = _with_both_times(container.demux(chosen))
         self._shift_ns = None
 
     def read(self) -> Sequence[Packet]:
@@ -92,25 +92,21 @@ class FileCamera:
         if self._shift_ns is None:
             self._shift_ns = self._clock.now_ns() - self._first_shown_ns
         try:
-            # The demuxer ends with an empty packet for each stream, meant for flushing decoders.
-            packet = next((packet for packet in self._packets if packet.size), None)
+            packet = next(self._packets, None)
         except (av.FFmpegError, OSError) as error:
             raise DeviceError(errno.EIO, f"{self.name} cannot be read on: {error}") from None
         if packet is None:
             raise EndOfSource(errno.ENODATA, f"{self.name} has come to its end")
         tick = _tick(packet)
-        # One of the two may be missing: without B-frames they are the same.
-        pts = packet.pts if packet.pts is not None else packet.dts
-        dts = packet.dts if packet.dts is not None else packet.pts
-        if pts is None or dts is None:
+        if packet.pts is None or packet.dts is None:
             raise DeviceError(errno.EINVAL, f"{self.name} has packets without a time: remux it")
-        dts_ns = self._shift_ns + _ns(dts, tick)
+        dts_ns = self._shift_ns + _ns(packet.dts, tick)
         self._clock.sleep_until(dts_ns)
         return [
             Packet(
                 stream=self._numbers[packet.stream_index],
                 data=bytes(packet),
-                pts_ns=self._shift_ns + _ns(pts, tick),
+                pts_ns=self._shift_ns + _ns(packet.pts, tick),
                 dts_ns=dts_ns,
                 duration_ns=_ns(packet.duration or 0, tick),
                 keyframe=packet.is_keyframe,
@@ -122,6 +118,39 @@ class FileCamera:
             self._container.close()
             self._container = None
         self._packets = iter(())
+
+
+def _with_both_times(packets: Iterator[AvPacket[Stream]]) -> Iterator[AvPacket[Stream]]:
+    """The packets that hold something, with both of their times if the file has either.
+
+    Matroska has presentation times only. FFmpeg finds the decoding times in the order of the
+    pictures, but where there are B-frames not for the first few; these are counted back from the
+    first that it does find.
+    """
+    waiting: list[AvPacket[Stream]] = []
+    for packet in packets:
+        if not packet.size:
+            continue  # the demuxer ends with one for each stream, meant for flushing decoders
+        if packet.pts is None:
+            packet.pts = packet.dts  # without B-frames they are the same
+        if packet.dts is None and packet.pts is not None:
+            waiting.append(packet)
+            continue
+        if waiting and packet.stream_index == waiting[0].stream_index:
+            yield from _counted_back(waiting, packet.dts)
+            waiting = []
+        yield packet
+    if waiting:
+        yield from _counted_back(waiting, waiting[0].pts)
+
+
+def _counted_back(packets: list[AvPacket[Stream]], until: int | None) -> Iterator[AvPacket[Stream]]:
+    """The packets with decoding times that lead up to `until`, each as long as it is shown."""
+    left = sum(packet.duration or 0 for packet in packets)
+    for packet in packets:
+        packet.dts = None if until is None else until - left
+        left -= packet.duration or 0
+        yield packet
 
 
 def _format(stream: VideoStream | AudioStream) -> StreamFormat:

@@ -20,6 +20,9 @@ _HAS_EXTENSION, _HAS_SIZE = 0x04, 0x02
 # What a sample should not (delimiter, redundant header, padding) or must not (tile list) hold.
 _LEFT_OUT = frozenset({2, 7, 8, 15})
 
+_SUBSAMPLING = ((1, 1), (0, 0), (1, 0))
+"""Whether colour is halved across and down, by profile; of 12 bits the header says it itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
@@ -79,6 +82,8 @@ def _profile_and_colours(sequence_header: bytes) -> bytes:
     """The two bytes of `av1C` that repeat fields of the sequence header (5.5.1, 5.5.2)."""
     bits = Bits(sequence_header)
     profile = bits.take(3)
+    if profile >= len(_SUBSAMPLING):
+        raise Mp4Error(f"the AV1 stream has profile {profile}, expected 0, 1 or 2")
     bits.take(1)  # still_picture
     reduced = bits.take(1)
     level, tier = (bits.take(5), 0) if reduced else _first_operating_point(bits)
@@ -142,11 +147,10 @@ def _colours(bits: Bits, profile: int) -> int:
         across = down = 0
     else:
         bits.take(1)  # color_range
-        if profile == 2 and twelve:
+        across, down = _SUBSAMPLING[profile]
+        if twelve:
             across = bits.take(1)
             down = bits.take(1) if across else 0
-        else:
-            across, down = ((1, 1), (0, 0), (1, 0))[profile] if profile < 3 else (0, 0)
         if across and down:
             position = bits.take(2)
     return deep << 6 | twelve << 5 | grey << 4 | across << 3 | down << 2 | position

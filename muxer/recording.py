@@ -32,7 +32,7 @@ from muxer.recording_file import (
     RecordingFile,
     TrackSpec,
 )
-from muxer.sample_entries import CAMM_ENTRY, coding
+from muxer.sample_entries import CAMM_ENTRY, Coding, coding, require_known
 from muxer.sample_table import Ints
 
 CAMM_TIMESCALE = 1_000_000
@@ -102,7 +102,9 @@ class Recording:
         self.path = path
         self.zero_ns = start_ns if not formats else None
         self._about = about
-        self._codings = [coding(stream) for stream in formats]
+        for stream in formats:
+            require_known(stream.codec)
+        self._codings: list[Coding] = []
         self._streams = [_Stream(stream, index + 1) for index, stream in enumerate(formats)]
         self._camm_track = len(formats) + 1
         self._samples: list[Samples] = []
@@ -124,6 +126,8 @@ class Recording:
                 continue
             stream = self._streams[packet.stream]
             if packet.stream == 0:
+                if self.zero_ns is None and not packet.keyframe:
+                    continue  # nobody could decode it
                 self._add_picture(packet)
             stream.pending.append(packet)
 
@@ -266,6 +270,11 @@ class Recording:
         zero_ns = self.zero_ns
         if zero_ns is None or (self._file is None and not self._streams and not self._samples):
             return
+        if not self._codings:
+            self._codings = [
+                coding(stream.format, stream.pending[0].data if stream.pending else b"")
+                for stream in self._streams
+            ]
         runs = []
         for stream in self._streams:
             if stream.track == 1:
@@ -287,13 +296,13 @@ class Recording:
     def _media_run(self, stream: _Stream, zero_ns: int, count: int) -> Run:
         """The next `count` packets of a stream."""
         packets, stream.pending = stream.pending[:count], stream.pending[count:]
-        timescale = stream.format.timescale
+        coded = self._codings[stream.track - 1]
+        timescale = coded.timescale
         dts = _ticks(np.array([packet.dts_ns - zero_ns for packet in packets], np.int64), timescale)
         pts = _ticks(np.array([packet.pts_ns - zero_ns for packet in packets], np.int64), timescale)
         if packets and self._file is None:
             stream.shift = max(0, -int(dts[0]))
-        convert = self._codings[stream.track - 1].convert
-        data = [convert(packet.data) for packet in packets]
+        data = [coded.convert(packet.data) for packet in packets]
         keyframe = np.array([packet.keyframe for packet in packets], np.bool_)
         if stream.track == 1:
             self._frames += len(packets)
@@ -374,7 +383,7 @@ class Recording:
                     stream.track,
                     Handler(b"vide", "VideoHandler") if video else Handler(b"soun", "SoundHandler"),
                     VIDEO_HEADER if video else AUDIO_HEADER,
-                    stream.format.timescale,
+                    coded.timescale,
                     coded.entry,
                     stream.shift,
                     round(stream.format.width * aspect[0] / aspect[1]),

@@ -32,6 +32,7 @@ from muxer.disk import sync_folder, write_all
 from muxer.fragments import Run, write_fragment, write_mvex
 from muxer.moov_first import HEAD, bring_moov_first, copy_moov_first, free_box
 from muxer.movie import Edit, EditList, Handler, MediaHeader, MovieHeader, TrackHeader
+from muxer.pcm import contiguous, frame_size
 from muxer.sample_table import Ints, SampleTable
 
 METADATA_UUID = uuid.UUID("6f1c2f9e-5d0b-4a55-9c3a-8b1d1b2e7c43")
@@ -218,6 +219,11 @@ class RecordingFile:
     def _table(self, spec: TrackSpec) -> SampleTable:
         """All samples of a track, pauses that are too long for a table divided."""
         table = SampleTable.join([run.table() for run in self._written[spec.track]])
+        frame = frame_size(spec.entry)
+        if frame and len(table):
+            frames = table.size // frame
+            dts = contiguous(table.dts, frames, spec.timescale)
+            return replace(table, dts=dts, duration=int(frames[-1]))
         pauses = np.diff(table.dts) // _LONGEST_PAUSE
         if not spec.filler or not pauses.any():
             return table

@@ -106,6 +106,101 @@ def test_after_the_end_it_stays_at_the_end(camera):
         camera.read()
 
 
+@pytest.fixture(scope="module")
+def other_film(tmp_path_factory):
+    """Matroska, which has no decoding times: B-frames, and three sorts of sound."""
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "0"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        sounds = [
+            container.add_stream("pcm_s24le", rate=96_000, layout="mono"),
+            container.add_stream("alac", rate=44_100, layout="stereo"),
+            container.add_stream("libopus", rate=48_000, layout="stereo"),
+        ]
+        for n in range(25):
+            picture = np.full((48, 64, 3), 8 * n, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            for sound in sounds:
+                length = sound.rate // 25
+                silence = np.zeros((1, length * sound.channels), np.int16)
+                frame = av.AudioFrame.from_ndarray(silence, "s16", sound.layout.name)
+                frame.sample_rate, frame.pts = sound.rate, n * length
+                container.mux(sound.encode(frame))
+        for stream in (video, *sounds):
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def other_camera(other_film, clock):
+    camera = FileCamera(other_film, clock)
+    camera.open()
+    yield camera
+    camera.close()
+
+
+def test_every_sort_of_sound_is_a_stream(other_camera, other_film):
+    video, *sounds = other_camera.formats
+    assert video.pixel_aspect == (4, 3)
+    assert [(sound.codec, sound.sample_rate, sound.channels) for sound in sounds] == [
+        ("pcm_s24le", 96_000, 1),
+        ("alac", 44_100, 2),
+        ("opus", 48_000, 2),
+    ]
+    assert sounds[1].extradata[4:8] == b"alac"
+    assert sounds[2].extradata.startswith(b"OpusHead")
+    packets = read_all(other_camera)
+    with av.open(str(other_film)) as container:
+        for number in range(4):
+            theirs = [bytes(packet) for packet in container.demux(number) if packet.size]
+            assert [packet.data for packet in packets if packet.stream == number] == theirs
+            container.seek(0)
+
+
+def test_decoding_times_that_a_file_does_not_have_lead_up_to_those_it_has(other_camera, other_film):
+    with av.open(str(other_film)) as container:
+        missing = [packet.dts is None for packet in container.demux(video=0)][:3]
+    assert missing == [True, True, False]
+    video = [packet for packet in read_all(other_camera) if packet.stream == 0]
+    dts = np.array([packet.dts_ns for packet in video])
+    pts = np.array([packet.pts_ns for packet in video])
+    assert set(np.diff(dts).tolist()) == {40_000_000}
+    assert (dts <= pts).all()
+    assert np.diff(np.sort(pts)).tolist() == [40_000_000] * 24
+    assert (dts != pts).any()
+
+
+def test_so_do_those_of_a_film_too_short_to_tell(tmp_path, clock):
+    path = tmp_path / "short.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"bf": "2"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux([*video.encode(frame), *video.encode(None)])
+    camera = FileCamera(path, clock)
+    camera.open()
+    start = clock.now_ns()
+    [packet] = read_all(camera)
+    assert (packet.pts_ns, packet.dts_ns) == (start, start - 40_000_000)
+    camera.close()
+
+
+def test_a_stream_without_any_times_is_a_device_error(tmp_path, clock):
+    path = tmp_path / "raw.h264"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux([*video.encode(frame), *video.encode(None)])
+    camera = FileCamera(path, clock)
+    camera.open()
+    with pytest.raises(DeviceError, match="packets without a time: remux it"):
+        camera.read()
+    camera.close()
+
+
 def test_a_missing_file_is_a_usage_error(clock):
     with pytest.raises(UsageError, match=r"there is no file nowhere\.mp4"):
         FileCamera("nowhere.mp4", clock).open()

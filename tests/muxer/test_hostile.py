@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camm import CammError, Packet, PacketType, Samples, StreamFormat
@@ -17,12 +17,7 @@ from muxer.errors import Mp4Error
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
 
-repeatable = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=300,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+repeatable = settings(max_examples=300)
 MS = 1_000_000
 WORDS = [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF]
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camm import Packet, PacketType, Samples, StreamFormat, empty_values
@@ -17,12 +17,7 @@ from muxer.errors import Mp4Error
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
 
-repeatable = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+repeatable = settings(max_examples=40)
 
 ABOUT = MovieDescription(datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC), "Maker", "Model", {"a": 1})
 VIDEO = StreamFormat("video", "mjpeg", 90_000, width=64, height=48)

@@ -242,6 +242,10 @@ def test_the_checksum_of_a_broadcast_frame_goes_with_its_header():
 SOUND = {"sample_rate": 48_000, "channels": 2}
 
 
+def audio(codec, extradata=b""):
+    return StreamFormat("audio", codec, 48_000, extradata, **SOUND)
+
+
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le", "opus", "alac"])
 def test_a_tick_of_sound_is_one_sample(codec):
     extradata = {
@@ -286,47 +290,43 @@ def test_alac_has_its_magic_cookie_and_the_width_that_it_says():
     assert entry == struct.pack(">I4s6xH8xHHHHI", 72, b"alac", 1, 2, 24, 0, 0, 0) + cookie
 
 
-@pytest.mark.parametrize(("codec", "kind"), [("pcm_s16le", b"sowt"), ("pcm_s16be", b"twos")])
-def test_sound_of_16_bits_has_an_entry_as_old_as_quicktime(codec, kind):
-    entry = coding(StreamFormat("audio", codec, 48_000, **SOUND)).entry
-    assert entry == struct.pack(">I4s6xH8xHHHHI", 60, kind, 1, 2, 16, 0, 0, 48_000 << 16) + (
-        bytes.fromhex("00000018 6368616e 00000000 00650002 00000000 00000000")
-    )
+CHAN = {
+    1: bytes.fromhex("00000018 6368616e 00000000 00640001 00000000 00000000"),
+    2: bytes.fromhex("00000018 6368616e 00000000 00650002 00000000 00000000"),
+    4: b"",
+}
 
 
 @pytest.mark.parametrize(
-    ("codec", "rate", "channels", "bits", "flags"),
+    ("codec", "kind", "bits"),
     [
-        ("pcm_s24le", 48_000, 2, 24, 0xC),
-        ("pcm_s24be", 44_100, 1, 24, 0xE),
-        ("pcm_s16le", 96_000, 2, 16, 0xC),
-        ("pcm_s16be", 48_000, 4, 16, 0xE),
+        ("pcm_s16le", b"sowt", 16),
+        ("pcm_s16be", b"twos", 16),
+        ("pcm_s24le", b"in24", 24),
+        ("pcm_s24be", b"in24", 24),
     ],
 )
-def test_other_sound_has_one_that_says_everything(codec, rate, channels, bits, flags):
-    entry = coding(StreamFormat("audio", codec, rate, sample_rate=rate, channels=channels)).entry
-    assert entry[4:36] == b"lpcm" + bytes.fromhex(
-        "000000000000 0001 0002 0000 00000000 0003 0010 fffe 0000 00010000"
+@pytest.mark.parametrize("channels", CHAN)
+@pytest.mark.parametrize("rate", [44_100, 96_000])
+def test_the_name_of_an_entry_says_how_uncompressed_sound_is_written(
+    codec, kind, bits, channels, rate
+):
+    coded = coding(StreamFormat("audio", codec, 1, sample_rate=rate, channels=channels))
+    fields = struct.pack(
+        ">6xH8xHHHHI", 1, channels, bits, 0, 0, (rate if rate < 65_536 else 0) << 16
     )
-    frame = channels * bits // 8
-    assert struct.unpack_from(">IdIIIIII", entry, 36) == (
-        72, rate, channels, 0x7F000000, bits, flags, frame, 1
-    )  # fmt: skip
-    assert (
-        entry[72:]
-        == {
-            1: bytes.fromhex("00000018 6368616e 00000000 00640001 00000000 00000000"),
-            2: bytes.fromhex("00000018 6368616e 00000000 00650002 00000000 00000000"),
-            4: b"",
-        }[channels]
-    )
+    body = fields + CHAN[channels]
+    assert coded.entry == struct.pack(">I4s", 8 + len(body), kind) + body
+    assert coded.timescale == rate
+
+
+def test_little_endian_sound_of_24_bits_becomes_big_endian():
+    assert coding(audio("pcm_s24le")).convert(b"abcdef") == b"cbafed"
+    for codec in ("pcm_s24be", "pcm_s16le", "pcm_s16be"):
+        assert coding(audio(codec)).convert(b"abcdef") == b"abcdef"
 
 
 # What cannot be recorded
-
-
-def audio(codec, extradata=b""):
-    return StreamFormat("audio", codec, 48_000, extradata, **SOUND)
 
 
 @pytest.mark.parametrize(
