@@ -41,6 +41,8 @@ CAMM_TIMESCALE = 1_000_000
 _SHORTEST_NS = 500_000_000
 _LONGEST_NS = 1_000_000_000
 _DEADLINE_NS = 2_000_000_000
+_KEPT_NS = 10_000_000_000
+"""By so much a camera's first picture may come later than it was taken: encoders look ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +202,9 @@ class Recording:
 
     def _forget_what_is_long_past(self) -> None:
         """Before the first frame samples come and go; the last of them are needed for time zero."""
-        newest_ns = max(int(block.t_ns[-1]) for block in self._samples) if self._samples else 0
-        horizon_ns = (newest_ns if self.zero_ns is None else min(newest_ns, self.zero_ns)) - (
-            _LONGEST_NS
-        )
+        newest_ns = max((int(block.t_ns[-1]) for block in self._samples), default=0)
+        start_ns = newest_ns if self.zero_ns is None else min(newest_ns, self.zero_ns)
+        horizon_ns = start_ns - _KEPT_NS
         self._samples = [block for block in self._samples if block.t_ns[-1] >= horizon_ns]
 
     @property
