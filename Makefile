@@ -33,6 +33,7 @@ format: $(VENV)/test
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.writing
 
 # The environment comes in two steps, so that the demo does not wait for the tools of the tests.
 # A stamp is newer than what it was made from, or the step is made again.
@@ -50,4 +51,4 @@ $(VENV)/test: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo benchmarks/.cache tests/interop/node_modules
