@@ -15,7 +15,7 @@ from importlib import import_module
 
 from cammcorder import __version__
 
-VERBS = ("record", "extract", "info", "check", "report", "demo")
+VERBS = ("record", "extract", "info", "check", "repair", "report", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

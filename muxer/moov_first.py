@@ -117,10 +117,14 @@ def copy_moov_first(
 ) -> None:
     """Write a finished file to the empty file `out` with its `moov` first, copying the media."""
     shift, moov = fitting(build)
-    head = os.pread(fd, free_at, 0) + free_box(_SECTOR - free_at) + moov + _padding(shift, moov)
-    write_all(out, head, 0)
+    write_all(out, front(os.pread(fd, free_at, 0), shift, moov), 0)
     copy_range(fd, HEAD, out, HEAD + shift, moov_at - HEAD)
     os.fsync(out)
+
+
+def front(ftyp: bytes, shift: int, moov: bytes) -> bytes:
+    """What stands before media at HEAD + `shift`, up to the header of the last `free` box."""
+    return ftyp + free_box(_SECTOR - len(ftyp)) + moov + _padding(shift, moov)
 
 
 def _padding(shift: int, moov: bytes) -> bytes:
