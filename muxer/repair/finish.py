@@ -1,0 +1,278 @@
+"""Finishing a recording that has been examined: as a new file, or in its place.
+
+A new file is written in the order of a finished one, `moov` first; its media are shared with the
+old file where the file system can (btrfs, XFS), else copied inside the kernel. In place not a byte
+of media is moved: what is missing is appended, and only then do a few bytes in single sectors turn
+the file into a plain one, as the recorder does it. A power cut on the way leaves a file that can be
+examined and finished again.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from camm import PacketType, empty_values, encode
+from muxer.boxes import box
+from muxer.disk import copy_range, sync_folder, write_all
+from muxer.errors import Mp4Error
+from muxer.moov_first import HEAD, bring_moov_first, complete_move, fitting, front, room_for
+from muxer.repair.examination import Examination, Remedy
+from muxer.repair.movie import rebuild
+from muxer.sample_table import Ints, SampleTable
+
+_COPIED_AT_ONCE = 1 << 26
+_LONGEST_PAUSE = (1 << 31) - 1
+"""Ticks from sample to sample; FFmpeg reads the 32 bits of a longer one as a negative number."""
+
+_FTYP = box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso6", b"mp41")
+_LONGEST_FTYP = 256
+_SPANNING_HEADER = 16
+_NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
+"""A record that says nothing, for where the metadata would not begin at zero or pause too long."""
+
+
+class NothingRecoveredError(Mp4Error):
+    """A recording of which not one sample can be kept."""
+
+
+def require_recovered(examination: Examination) -> Examination:
+    """The examination, once it is known that there is something to keep; NothingRecoveredError."""
+    if not examination.recovered:
+        raise NothingRecoveredError(
+            f"nothing can be recovered from {examination.path}: "
+            + ("none of its samples is whole" if examination.moov else "no 'moov' is left in it")
+        )
+    return examination
+
+
+def finish(
+    examination: Examination, out: Path, watch: Callable[[int], None] = lambda copied: None
+) -> None:
+    """Write a plain MP4 of everything that is left; a file of that name is replaced.
+
+    It has a hidden name until it is whole. `watch` is told how many bytes have been copied.
+    NothingRecoveredError where there is nothing to write.
+    """
+    require_recovered(examination)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with _opened(examination.path, os.O_RDONLY) as source:
+            new = os.O_RDWR | os.O_CREAT | os.O_EXCL
+            with _opened(part, new) as target:
+                _write(examination, source, target, watch)
+        part.replace(out)
+        sync_folder(out.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def finish_in_place(examination: Examination) -> None:
+    """Make a plain MP4 of the recording itself, which must not have changed since.
+
+    NothingRecoveredError where there is nothing to keep, Mp4Error where the file has another
+    layout than the recorder's (another program has been at it): take a new file then.
+    """
+    require_recovered(examination)
+    with _opened(examination.path, os.O_RDWR) as fd:
+        if os.fstat(fd).st_size != examination.size:
+            raise Mp4Error(f"{examination.path} has changed meanwhile: is it still being recorded?")
+        match examination.remedy:
+            case Remedy.NOTHING:
+                pass
+            case Remedy.CUT_TAIL:
+                os.ftruncate(fd, examination.end)
+                os.fdatasync(fd)
+            case Remedy.COMPLETE_MOVE:
+                _complete_move(fd, examination)
+            case Remedy.FINALISE:
+                os.ftruncate(fd, examination.end)
+                _finalise(fd, examination, _built(examination, _tables(examination)))
+            case Remedy.REBUILD:
+                _rebuild(fd, examination)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _write(
+    examination: Examination, source: int, target: int, watch: Callable[[int], None]
+) -> None:
+    """The new file: what stands before the media, the media, and what is added behind them."""
+    tables = _tables(examination)
+    filled = [table for table in tables.values() if len(table)]
+    first = min(int(table.offset.min()) for table in filled)
+    end = max(int((table.offset + table.size).max()) for table in filled)
+    begin = (first - _SPANNING_HEADER) // HEAD * HEAD
+    added, tables = _added(examination, source, tables, end)
+    build = _built(examination, tables, HEAD - begin)
+    shift, moov = fitting(build)
+    media = HEAD + shift
+    write_all(target, front(_ftyp(source), shift, moov), 0)
+    for at in range(begin, end, _COPIED_AT_ONCE):
+        length = min(_COPIED_AT_ONCE, end - at)
+        copy_range(source, at, target, media + at - begin, length)
+        watch(at + length - begin)
+    write_all(target, added, media + end - begin)
+    write_all(target, _spanning_header(end - begin + len(added)), media)
+    os.fsync(target)
+
+
+def _complete_move(fd: int, examination: Examination) -> None:
+    journal = examination.journal
+    moov = _built(examination, _tables(examination))(0)
+    if journal is None or room_for(moov) > journal.shift:
+        _rebuild(fd, examination)
+    else:
+        complete_move(fd, len(_ftyp(fd)), journal.moov_at, journal.shift, moov)
+
+
+def _rebuild(fd: int, examination: Examination) -> None:
+    """Append what is missing and a new `moov`, then finalise."""
+    tables = _tables(examination)
+    first = min(int(table.offset.min()) for table in tables.values() if len(table))
+    if examination.body % HEAD or first < examination.body + _SPANNING_HEADER:
+        raise Mp4Error(
+            f"{examination.path} has not the layout of a recording any more: "
+            "repair it to a new file"
+        )
+    # Behind what a torn fragment claims: should the power go now, nothing of this is taken for its.
+    at = max(examination.size, examination.claimed)
+    added, tables = _added(examination, fd, tables, at)
+    build = _built(examination, tables)
+    moov_at = at + len(added)
+    write_all(fd, added + build(0), at)
+    os.fdatasync(fd)
+    _finalise(fd, replace(examination, moov_at=moov_at), build)
+
+
+def _finalise(fd: int, examination: Examination, build: Callable[[int], bytes]) -> None:
+    """Make the `moov` at the end the one that counts, then bring it to the front if that can be."""
+    body, moov_at, ftyp = examination.body, examination.moov_at, _ftyp(fd)
+    write_all(fd, _spanning_header(moov_at - body), body)
+    os.fdatasync(fd)
+    head = ftyp + struct.pack(">I4s", body - len(ftyp), b"free")
+    if os.pread(fd, len(head), 0) != head:
+        write_all(fd, head, 0)
+        os.fdatasync(fd)
+    if examination.hole is not None:
+        return  # one insertion has failed in this file: the next could tear what this one has torn
+    if body == HEAD:
+        bring_moov_first(fd, len(ftyp), moov_at, build)
+    elif room_for(moov := build(0)) <= (shift := body - HEAD):
+        complete_move(fd, len(ftyp), moov_at - shift, shift, moov)
+
+
+def _ftyp(fd: int) -> bytes:
+    """The file's own `ftyp` box, or ours where it is damaged."""
+    head = os.pread(fd, _LONGEST_FTYP, 0)
+    size = int.from_bytes(head[:4])
+    sound = head[4:8] == b"ftyp" and 16 <= size <= len(head) and size % 4 == 0
+    return head[:size] if sound else _FTYP
+
+
+def _spanning_header(size: int) -> bytes:
+    return struct.pack(">I4sQ", 1, b"mdat", size)
+
+
+def _tables(examination: Examination) -> dict[int, SampleTable]:
+    return {found.track.number: found.table for found in examination.tracks}
+
+
+def _built(
+    examination: Examination, tables: dict[int, SampleTable], moved: int = 0
+) -> Callable[[int], bytes]:
+    """What makes the `moov` for media that lie so many bytes further on."""
+    metadata = None
+    if examination.remedy is Remedy.REBUILD:
+        metadata = {**examination.metadata, "repaired": _told(examination)}
+        metadata.pop("unfinished", None)
+
+    def build(shift: int) -> bytes:
+        placed = {
+            track: replace(table, offset=table.offset + moved + shift)
+            for track, table in tables.items()
+        }
+        return rebuild(examination.moov, placed, metadata)
+
+    return build
+
+
+def _told(examination: Examination) -> dict[str, object]:
+    """What the repaired clip says of its repair."""
+    return {
+        "gaps": [gap.report() for gap in examination.gaps],
+        "tracks": {
+            str(found.track.number): {
+                "kept": len(found.table),
+                "lost": found.lost,
+                "unverified": found.unverified,
+                "ranges": [part.report() for part in found.stretches if part.reason],
+            }
+            for found in examination.tracks
+        },
+    }
+
+
+def _added(
+    examination: Examination, source: int, tables: dict[int, SampleTable], at: int
+) -> tuple[bytes, dict[int, SampleTable]]:
+    """What has to be added at byte `at`, in a box: torn samples put together, and fillers."""
+    payload = bytearray()
+    tables = dict(tables)
+    place = at + 8
+    for torn in examination.torn:
+        table = tables[torn.track]
+        offset = table.offset.copy()
+        offset[torn.row] = place + len(payload)
+        tables[torn.track] = replace(table, offset=offset)
+        for start, end in torn.halves:
+            payload += os.pread(source, end - start, start)
+    for found in examination.tracks:
+        number = found.track.number
+        if found.track.codec == "camm":
+            table = _filled(tables[number], place + len(payload))
+            if len(table) > len(tables[number]):
+                tables[number] = table
+                payload += _NOT_KNOWN
+    return box(b"mdat", bytes(payload)) if payload else b"", tables
+
+
+def _filled(table: SampleTable, filler: int) -> SampleTable:
+    """The records, with one that says nothing at time zero and in pauses that no table can hold.
+
+    Readers that know no edit lists take the first record for time zero.
+    """
+    if len(table) and table.dts[0] > 0:
+        table = _insert(table, np.zeros(1, np.int64), np.zeros(1, np.int64), filler)
+    pauses = np.maximum(np.diff(table.dts) - 1, 0) // _LONGEST_PAUSE
+    before = np.flatnonzero(pauses)
+    if not len(before):
+        return table
+    number = np.concatenate([np.arange(1, pauses[row] + 1) for row in before])
+    row = np.repeat(before, pauses[before])
+    return _insert(table, row + 1, table.dts[row] + number * _LONGEST_PAUSE, filler)
+
+
+def _insert(table: SampleTable, rows: Ints, dts: Ints, filler: int) -> SampleTable:
+    """The table with fillers before these rows, all of them the one record at byte `filler`."""
+    return replace(
+        table,
+        offset=np.insert(table.offset, rows, filler),
+        size=np.insert(table.size, rows, len(_NOT_KNOWN)),
+        dts=np.insert(table.dts, rows, dts),
+        cts_offset=np.insert(table.cts_offset, rows, 0),
+        keyframe=np.insert(table.keyframe, rows, True),
+    )
