@@ -36,13 +36,13 @@ def parse_header(data: bytes, start: int, end: int) -> Box:
     body = start + 8
     if size == 1:
         if end - start < 16 or len(data) - start < 16:
-            raise Mp4Error(f"box {_name(kind)} at byte {start} is cut inside its 64-bit size")
+            raise Mp4Error(f"box {kind_name(kind)} at byte {start} is cut inside its 64-bit size")
         (size,) = struct.unpack_from(">Q", data, start + 8)
         body += 8
     elif size == 0:
         size = end - start
     if size < body - start:
-        raise Mp4Error(f"box {_name(kind)} at byte {start} claims a size of {size}")
+        raise Mp4Error(f"box {kind_name(kind)} at byte {start} claims a size of {size}")
     return Box(kind, start, body, start + size)
 
 
@@ -58,7 +58,7 @@ def children(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Bo
         box = parse_header(data, start, end)
         if box.end > end:
             raise Mp4Error(
-                f"box {_name(box.kind)} at byte {start} ends at {box.end}, its parent at {end}"
+                f"box {kind_name(box.kind)} at byte {start} ends at {box.end}, its parent at {end}"
             )
         yield box
         start = box.end
@@ -80,7 +80,7 @@ def require(data: bytes, *path: bytes) -> bytes:
     """As `find`, but Mp4Error where the box is missing."""
     content = find(data, *path)
     if content is None:
-        raise Mp4Error(f"the file has no {'/'.join(_name(kind) for kind in path)} box")
+        raise Mp4Error(f"the file has no {'/'.join(kind_name(kind) for kind in path)} box")
     return content
 
 
@@ -105,5 +105,6 @@ def version_and_flags(content: bytes) -> tuple[int, int]:
     return word >> 24, word & 0xFFFFFF
 
 
-def _name(kind: bytes) -> str:
+def kind_name(kind: bytes) -> str:
+    """A box's kind in quotes, for messages; whatever cannot be printed is escaped."""
     return repr(kind.decode("latin-1"))

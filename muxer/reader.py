@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from muxer.boxes import Box, children, find, parse_header, require
-from muxer.clip import Clip, Track
+from muxer import file_boxes
+from muxer.boxes import Box, children, parse_header
+from muxer.clip import Clip
 from muxer.errors import Mp4Error, NoCammError
-from muxer.fragments import TrackDefaults, count_samples, read_fragment, read_mvex
+from muxer.file_boxes import Memory
+from muxer.fragments import read_mvex
+from muxer.madv import find_madv
 from muxer.moov_first import HEAD, read_journal
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.recording_file import METADATA_UUID
-from muxer.sample_table import SampleTable
 from muxer.source import ByteSource, open_source
+from muxer.stored_fragments import FragmentedTable, StoredFragments
+from muxer.stored_table import StoredTable
+from muxer.track import CammTrack, Track
 
 _TOP_LEVEL = frozenset(
     b"ftyp moov mdat moof free skip wide uuid meta udta sidx mfra pdin styp pnot emsg prft".split()
 )
-_LONGEST_MOOV = 1 << 31
+_MOOV_IN_MEMORY = 1 << 25
+"""Bytes up to which a `moov` is read as a whole, which is one request where the file is remote."""
+_MOTION = b"application/motion"
 
 
 def open(path: str | os.PathLike[str]) -> Clip:  # noqa: A001 - clip = muxer.reader.open(path)
@@ -40,13 +47,18 @@ def open(path: str | os.PathLike[str]) -> Clip:  # noqa: A001 - clip = muxer.rea
 
 
 def require_camm(clip: Clip) -> Clip:
-    """The clip, once it is known to carry camera motion metadata; else NoCammError."""
+    """The clip, once it is known to carry a camera motion metadata track; else NoCammError."""
     if not clip.camm_tracks:
         codecs = ", ".join(track.codec or "?" for track in clip.tracks) or "no tracks"
         raise NoCammError(
             f"{clip.path} has no camera motion metadata (it has {codecs}): was it recorded with it?"
         )
     return clip
+
+
+def require_motion(clip: Clip) -> Clip:
+    """The clip, once it is known to have motion metadata, in a track or elsewhere."""
+    return clip if clip.madv is not None else require_camm(clip)
 
 
 def top_level(source: ByteSource, shift: int = 0) -> Iterator[Box]:
@@ -63,124 +75,178 @@ def top_level(source: ByteSource, shift: int = 0) -> Iterator[Box]:
 
 
 def _read(source: ByteSource) -> Clip:
-    boxes: list[Box] = []
     journal = read_journal(source.read(0, HEAD), source.size)
     shift = journal.shift if journal is not None else 0
+    boxes = _whole_file(source, shift)
+    moov = next((box for box in boxes if box.kind == b"moov" and box.end <= source.size), None)
+    if moov is None:
+        raise Mp4Error(
+            f"{source.name} has no whole 'moov' box: the recording was not finished or cut; "
+            "its samples cannot be found without it"
+        )
+    length = moov.end - moov.body
+    tables: ByteSource = source
+    if length <= _MOOV_IN_MEMORY:
+        tables = Memory(source.read(moov.body, length), at=moov.body, name=source.name)
+    inside: dict[bytes, list[Box]] = {}
+    for box in file_boxes.children(tables, moov.body, moov.end):
+        inside.setdefault(box.kind, []).append(box)
+    header = MovieHeader.read(file_boxes.content(tables, file_boxes.require(tables, moov, b"mvhd")))
+    room = source.size  # for samples, of which an honest file has no more than bytes
+    traks = []
+    for trak in inside.get(b"trak", ()):
+        traks.append(_Trak.find(tables, trak, room, shift))
+        room -= traks[-1].stored.count
+    fragments, damaged = None, 0
+    if mvex := inside.get(b"mvex"):
+        moofs = [box for box in boxes if box.kind == b"moof" and box.end <= source.size]
+        media = {box.start: box for box in boxes if box.kind == b"mdat"}
+        defaults = read_mvex(tables.read(mvex[0].start, mvex[0].end - mvex[0].start))
+        fragments = StoredFragments.open(source, moofs, media, defaults, room)
+        damaged = len(moofs) - len(fragments.moofs)
+    udta = b"".join(file_boxes.content(tables, box) for box in inside.get(b"udta", [])[:1])
+    media_at = next((box.start for box in boxes if box.kind == b"mdat"), source.size)
+    return Clip(
+        source,
+        [trak.track(source, header.timescale, fragments) for trak in traks],
+        created=header.created,
+        make=_text(udta, b"manu", b"\xa9mak", b"@mak"),
+        model=_text(udta, b"modl", b"\xa9mod", b"@mod"),
+        metadata=_metadata(tables, inside.get(b"uuid", ())),
+        fragmented=fragments is not None,
+        moov_first=moov.start < media_at,
+        madv_boxes=find_madv(udta),
+        damaged_fragments=damaged,
+    )
+
+
+def _whole_file(source: ByteSource, shift: int) -> list[Box]:
+    """All boxes of the file up to its end, or to damage; Mp4Error where it begins with none."""
+    boxes: list[Box] = []
     try:
         for box in top_level(source, shift):
             if not boxes and box.kind not in _TOP_LEVEL:
                 break
             boxes.append(box)
     except Mp4Error:
-        if not boxes:
-            raise Mp4Error(_not_mp4(source)) from None
+        pass
     if not boxes:
-        raise Mp4Error(_not_mp4(source))
-    moov_at = next((box for box in boxes if box.kind == b"moov" and box.end <= source.size), None)
-    if moov_at is None:
         raise Mp4Error(
-            f"{source.name} has no whole 'moov' box: the recording was not finished or cut; "
-            "its samples cannot be found without it"
+            f"{source.name} is no MP4 file: expected boxes such as 'ftyp' and 'moov' in it"
         )
-    if moov_at.end - moov_at.body > _LONGEST_MOOV:
-        raise Mp4Error(f"{source.name}: a 'moov' box of {moov_at.end - moov_at.body} bytes")
-    moov = source.read(moov_at.body, moov_at.end - moov_at.body)
-    header = MovieHeader.read(require(moov, b"mvhd"))
-    tracks: list[Track] = []
-    room = source.size  # for samples, of which an honest file has no more than bytes
-    for child in children(moov):
-        if child.kind == b"trak":
-            tracks.append(_read_track(child.content(moov), header, room))
-            room -= len(tracks[-1].table)
-    defaults = read_mvex(moov)
-    if defaults:
-        tracks = _with_fragments(source, boxes, tracks, defaults, room)
-    if shift:
-        tracks = [
-            replace(track, table=replace(track.table, offset=track.table.offset + shift))
-            for track in tracks
-        ]
-    udta = find(moov, b"udta") or b""
-    data = next((box.start for box in boxes if box.kind == b"mdat"), source.size)
-    return Clip(
-        source,
-        tracks,
-        created=header.created,
-        make=_text(udta, b"manu", b"\xa9mak", b"@mak"),
-        model=_text(udta, b"modl", b"\xa9mod", b"@mod"),
-        metadata=_metadata(moov),
-        fragmented=bool(defaults),
-        moov_first=moov_at.start < data,
-    )
+    return boxes
 
 
-def _not_mp4(source: ByteSource) -> str:
-    return f"{source.name} is no MP4 file: expected boxes such as 'ftyp' and 'moov' in it"
+@dataclass(frozen=True, slots=True)
+class _Trak:
+    """What a `trak` box says of a track, before it is known what kind of track that is."""
+
+    header: TrackHeader
+    media: MediaHeader
+    edits: EditList
+    handler: Handler
+    entries: tuple[tuple[bytes, bytes], ...]
+    stored: StoredTable
+
+    @classmethod
+    def find(cls, source: ByteSource, trak: Box, room: int, shift: int) -> Self:
+        def content(parent: Box, *path: bytes) -> bytes:
+            return file_boxes.content(source, file_boxes.require(source, parent, *path))
+
+        mdia = file_boxes.require(source, trak, b"mdia")
+        stbl = file_boxes.require(source, mdia, b"minf", b"stbl")
+        elst = file_boxes.find(source, trak, b"edts", b"elst")
+        stsd = content(stbl, b"stsd")
+        return cls(
+            TrackHeader.read(content(trak, b"tkhd")),
+            MediaHeader.read(content(mdia, b"mdhd")),
+            EditList.read(file_boxes.content(source, elst)) if elst else EditList(()),
+            Handler.read(content(mdia, b"hdlr")),
+            tuple((entry.kind, entry.content(stsd)) for entry in children(stsd, 8)),
+            StoredTable.find(source, stbl, room, shift),
+        )
+
+    def track(
+        self, source: ByteSource, movie_timescale: int, fragments: StoredFragments | None
+    ) -> Track:
+        first = self.entries[0][1] if self.entries else b""
+        video = self.handler.kind == b"vide" and len(first) >= 28
+        audio = self.handler.kind == b"soun" and len(first) >= 28
+        width, height = struct.unpack_from(">HH", first, 24) if video else (0, 0)
+        channels, rate = struct.unpack_from(">H6xI", first, 16) if audio else (0, 0)
+        number = self.header.track
+        common: dict[str, Any] = {
+            "number": number,
+            "handler": self.handler,
+            "entries": tuple(_letters(kind) for kind, _ in self.entries),
+            "timescale": self.media.timescale,
+            "duration": self.media.duration,
+            "stored": FragmentedTable(self.stored, fragments, number) if fragments else self.stored,
+            "edits": self.edits,
+            "movie_timescale": movie_timescale,
+        }
+        camm = self._camm(source, common)
+        if camm is not None:
+            return camm
+        return Track(
+            **common, width=width, height=height, sample_rate=rate >> 16, channels=channels
+        )
+
+    def _camm(self, source: ByteSource, common: dict[str, Any]) -> CammTrack | None:
+        """The track as one of camera motion metadata, if that is what it is.
+
+        A sample entry "camm" says so, and so does "mett" with a MIME type of motion. Otherwise
+        records are looked for where they are known to hide: under an entry "mett" of another type,
+        under the handler "camm", and where FFmpeg's MOV writer has left no sample entry at all.
+        """
+        found = CammTrack(**common, source=source, recognised_by="records", entry=None)
+        kinds = [kind for kind, _ in self.entries]
+        claims: list[CammTrack] = []
+        for number, (kind, content) in enumerate(self.entries, start=1):
+            entry = number if len(kinds) > 1 else None
+            if kind == b"camm":
+                claims.insert(0, replace(found, recognised_by="camm", entry=entry))
+            elif kind == b"mett" and _MOTION in content:
+                claims.append(replace(found, recognised_by="mett", entry=entry))
+        for claim in claims:
+            if claim.entry is None or claim.entry in (found.stored.entries or {claim.entry}):
+                return claim
+        if not kinds or self.handler.kind == b"camm" or b"mett" in kinds or claims:
+            try:
+                if found.holds_records():
+                    return found
+            except Mp4Error:
+                pass  # what cannot be read is no metadata of ours
+        return claims[0] if claims else None
 
 
-def _read_track(trak: bytes, movie: MovieHeader, room: int) -> Track:
-    tkhd = TrackHeader.read(require(trak, b"tkhd"))
-    mdhd = MediaHeader.read(require(trak, b"mdia", b"mdhd"))
-    elst = find(trak, b"edts", b"elst")
-    handler = Handler.read(require(trak, b"mdia", b"hdlr"))
-    stbl = require(trak, b"mdia", b"minf", b"stbl")
-    stsd = require(stbl, b"stsd")
-    entries = list(children(stsd, 8))
-    first = entries[0].content(stsd) if entries else b""
-    video = handler.kind == b"vide" and len(first) >= 28
-    audio = handler.kind == b"soun" and len(first) >= 28
-    width, height = struct.unpack_from(">HH", first, 24) if video else (0, 0)
-    channels, rate = struct.unpack_from(">H6xI", first, 16) if audio else (0, 0)
-    return Track(
-        tkhd.track,
-        handler,
-        tuple(entry.kind.decode("latin-1") for entry in entries),
-        mdhd.timescale,
-        mdhd.duration,
-        SampleTable.read(stbl, room),
-        EditList.read(elst) if elst is not None else EditList(()),
-        movie.timescale,
-        width,
-        height,
-        rate >> 16,
-        channels,
-    )
+def _letters(kind: bytes) -> str:
+    """A code of four letters as text; what cannot be printed is escaped.
 
-
-def _with_fragments(
-    source: ByteSource,
-    boxes: list[Box],
-    tracks: list[Track],
-    defaults: dict[int, TrackDefaults],
-    room: int,
-) -> list[Track]:
-    tables: dict[int, list[SampleTable]] = {track.number: [track.table] for track in tracks}
-    for box in boxes:
-        if box.kind == b"moof" and box.end <= source.size:
-            moof = source.read(box.body, box.end - box.body)
-            room -= count_samples(moof)
-            if room < 0:
-                raise Mp4Error(f"{source.name}: its fragments claim more samples than it has bytes")
-            ends = {number: parts[-1].end for number, parts in tables.items()}
-            found = read_fragment(moof, box.start, defaults, ends, source.size)
-            for number, table in found.items():
-                tables.setdefault(number, []).append(table)
-    return [replace(track, table=SampleTable.join(tables[track.number])) for track in tracks]
+    It goes to terminals, and the letters in a file can be anybody's.
+    """
+    text = kind.decode("latin-1")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _text(udta: bytes, plain: bytes, *counted: bytes) -> str:
-    content = find(udta, plain)
+    found: dict[bytes, bytes] = {}
+    try:
+        for child in children(udta):
+            found.setdefault(child.kind, child.content(udta))
+    except Mp4Error:
+        pass  # what comes before the damage is as good as ever
+    content = found.get(plain)
     if content is None:
-        content = next((found[4:] for kind in counted if (found := find(udta, kind))), b"")
+        content = next((found[kind][4:] for kind in counted if kind in found), b"")
     return content.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _metadata(moov: bytes) -> dict[str, Any]:
-    for child in children(moov):
-        content = child.content(moov)
-        if child.kind == b"uuid" and content.startswith(METADATA_UUID.bytes):
+def _metadata(source: ByteSource, uuids: Sequence[Box]) -> dict[str, Any]:
+    for box in uuids:
+        if source.read(box.body, 16) == METADATA_UUID.bytes:
             try:
-                found = json.loads(content[16:])
+                found = json.loads(file_boxes.content(source, box)[16:])
             except (ValueError, RecursionError):
                 return {}
             return found if isinstance(found, dict) else {}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from muxer.boxes import box, find, full_box, require
+from muxer.boxes import Box, box, full_box
 from muxer.errors import Mp4Error
 from muxer.pcm import frame_size
 
@@ -136,28 +136,17 @@ class SampleTable:
         return full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(self)), _bytes(self.size, ">u4"))
 
     @classmethod
-    def read(cls, stbl: bytes, room: int) -> Self:
-        """From the content of an `stbl` box. Mp4Error where its tables contradict each other.
+    def read(cls, stbl: bytes, room: int) -> SampleTable:
+        """The content of an `stbl` box, opened out. Mp4Error where tables contradict each other.
 
-        `room` is how many bytes all samples together can have: those of the file. Without it a
-        box of twenty bytes could claim four thousand million samples.
+        No file has more samples than bytes: `room` is how many there may be at most, without which
+        a box of twenty bytes could claim four thousand million samples.
         """
-        size = _read_sizes(stbl, room)
-        count = len(size)
-        dts, duration = _read_times(stbl, count)
-        ctts = find(stbl, b"ctts")
-        cts_offset = np.zeros(count, np.int64)
-        if ctts is not None:
-            # Version 0 is unsigned by the standard, but QuickTime and many cameras write it signed.
-            rows = _rows("ctts", ctts, 2)
-            shift = rows[:, 1].astype(np.uint32).view(np.int32).astype(np.int64)
-            cts_offset = _expand(rows[:, 0], shift, count)
-        stss = find(stbl, b"stss")
-        keyframe = np.full(count, stss is None)
-        if stss is not None:
-            numbers = _rows("stss", stss, 1)[:, 0]
-            keyframe[numbers[(numbers >= 1) & (numbers <= count)] - 1] = True
-        return cls(_read_offsets(stbl, size), size, dts, cts_offset, duration, keyframe)
+        # Both directions are one subject, but only reading needs to know of files.
+        from muxer.file_boxes import Memory
+        from muxer.stored_table import StoredTable
+
+        return StoredTable.find(Memory(stbl), Box(b"stbl", 0, 0, len(stbl)), room).whole()
 
 
 def _bytes(values: Ints, dtype: str) -> bytes:
@@ -190,81 +179,3 @@ def _table(kind: bytes, version: int, *columns: Ints) -> bytes:
     return full_box(
         kind, version, 0, struct.pack(">I", len(rows)), _bytes(rows & 0xFFFFFFFF, ">u4")
     )
-
-
-def _rows(name: str, content: bytes, columns: int, dtype: str = ">u4", skip: int = 0) -> Ints:
-    """The rows of such a box, as int64 (rows, columns)."""
-    if len(content) < 8 + skip:
-        raise Mp4Error(f"box {name!r} is too short: {len(content)} bytes")
-    (count,) = struct.unpack_from(">I", content, 4 + skip)
-    width = columns * np.dtype(dtype).itemsize
-    if count * width > len(content) - 8 - skip:
-        raise Mp4Error(f"box {name!r} claims {count} rows in {len(content)} bytes")
-    flat: npt.NDArray[Any] = np.frombuffer(content, dtype, count * columns, 8 + skip)
-    return flat.astype(np.int64).reshape(count, columns)
-
-
-def _expand(counts: Ints, values: Ints, total: int) -> Ints:
-    """Rows of (run length, value) as one value a sample; the last value goes on where rows lack.
-
-    Some cameras write one row too few; more than `total` samples are not expanded, so that a lying
-    run length costs no memory.
-    """
-    ends = np.minimum(np.cumsum(np.minimum(counts, total)), total)
-    filled = np.diff(ends, prepend=0)
-    result = np.repeat(values, filled)
-    if len(result) < total:
-        last = values[-1] if len(values) else 0
-        result = np.concatenate([result, np.full(total - len(result), last)])
-    return result
-
-
-def _read_times(stbl: bytes, count: int) -> tuple[Ints, int]:
-    rows = _rows("stts", require(stbl, b"stts"), 2)
-    durations = _expand(rows[:, 0], rows[:, 1], count)
-    ends = np.cumsum(durations)
-    return ends - durations, int(durations[-1]) if count else 0
-
-
-def _read_sizes(stbl: bytes, room: int) -> Ints:
-    stsz = find(stbl, b"stsz")
-    if stsz is None:
-        raise Mp4Error("a track has no 'stsz' box: the sizes of its samples are unknown")
-    if len(stsz) < 12:
-        raise Mp4Error(f"box 'stsz' is too short: {len(stsz)} bytes")
-    size, count = struct.unpack_from(">II", stsz, 4)
-    if size == 0:
-        return _rows("stsz", stsz, 1, skip=4)[:, 0]
-    if count * size > room:
-        raise Mp4Error(f"box 'stsz' claims {count} samples of {size} bytes in a smaller file")
-    return np.full(count, size, np.int64)
-
-
-def _read_offsets(stbl: bytes, size: Ints) -> Ints:
-    """Byte of every sample: chunks give where a run of samples begins, sizes the rest."""
-    count = len(size)
-    co64 = find(stbl, b"co64")
-    if co64 is not None:
-        chunks = _rows("co64", co64, 1, ">u8")[:, 0]
-    else:
-        chunks = _rows("stco", require(stbl, b"stco"), 1)[:, 0]
-    rows = _rows("stsc", require(stbl, b"stsc"), 3)
-    if not count:
-        return np.empty(0, np.int64)
-    first = rows[:, 0] - 1
-    if not len(rows) or first[0] != 0 or (np.diff(first) <= 0).any() or (rows[:, 1] < 1).any():
-        raise Mp4Error(
-            "box 'stsc' does not start at chunk 1 and rise: where samples lie is unknown"
-        )
-    known = first < len(chunks)
-    per_chunk = np.repeat(rows[known, 1], np.diff(first[known], append=len(chunks)))
-    ends = np.cumsum(np.minimum(per_chunk, count))
-    if not len(ends) or ends[-1] < count:
-        held = int(ends[-1]) if len(ends) else 0
-        raise Mp4Error(f"the chunks of a track hold {held} samples, its sizes are {count}")
-    used = int(np.searchsorted(ends, count)) + 1
-    starts = np.concatenate([[0], ends[: used - 1]])
-    within = np.cumsum(size) - size
-    chunk_of = np.repeat(np.arange(used), np.diff(starts, append=count))
-    offset: Ints = chunks[chunk_of] + within - within[starts][chunk_of]
-    return offset

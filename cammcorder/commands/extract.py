@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from muxer.clip import Clip
     from muxer.extract import Document
 
-_LONG_WORK = 4
+_LONG_WORK = 8
 """Pieces of text from which on it takes long enough for a progress bar."""
 
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
         raise UsageError(f"standard output takes one format, found {options.to}: name a folder")
     with reader.open(options.clip) as clip:
-        documents = _documents(reader.require_camm(clip), formats, kinds)
+        documents = _documents(reader.require_motion(clip), formats, kinds)
         with _progress(sum(document.pieces for document in documents)) as advance:
             if options.output == "-":
                 _print(documents, advance)

@@ -11,9 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camm import PacketType
     from muxer.clip import Clip, Track
+    from muxer.motion import Extent
 
+_KINDS = {
+    "camm": "a camm track",
+    "mett": "a mett track of motion",
+    "records": "a track without the name, recognised by its records",
+    "madv": "madv, one orientation a frame (Mi Sphere)",
+}
 _LONGEST_VALUE = 60
 
 
@@ -48,10 +54,41 @@ def _facts(clip: Clip) -> dict[str, Any]:
         "model": clip.model,
         "fragmented": clip.fragmented,
         "moov_first": clip.moov_first,
+        "motion": _motion(clip),
+        "camm_tracks": len(clip.camm_tracks),
         "tracks": [_track(track) for track in clip.tracks],
-        "records": [_records(clip, kind) for kind in clip.counts],
-        "faults": dict(clip.records.faults),
+        "records": [_records(*found) for found in sorted(clip.survey.extents.items())],
+        "gps_time": _gps_time(clip),
+        "faults": clip.faults,
         "metadata": clip.metadata,
+    }
+
+
+def _motion(clip: Clip) -> dict[str, Any] | None:
+    """Where the records are: a track and what it was recognised by, or the camera's own box."""
+    from muxer.clip import CammTrack
+
+    if clip.motion is None:
+        return None
+    if isinstance(clip.motion, CammTrack):
+        return {"kind": clip.motion.recognised_by, "track": clip.motion.number}
+    return {"kind": "madv", "track": None}
+
+
+def _gps_time(clip: Clip) -> dict[str, Any] | None:
+    """What `time_gps_epoch` counts, and the UTC that comes of it."""
+    import numpy as np
+
+    from camm import PacketType
+
+    if PacketType.GPS not in clip.counts:
+        return None
+    dates = clip.gps_utc[~np.isnat(clip.gps_utc)]
+    return {
+        "epoch": clip.gps_epoch.value,
+        "first_utc": f"{dates[0]}Z" if len(dates) else None,
+        "last_utc": f"{dates[-1]}Z" if len(dates) else None,
+        "leap_seconds_known": clip.leap_seconds_known,
     }
 
 
@@ -61,7 +98,7 @@ def _track(track: Track) -> dict[str, Any]:
         "codec": track.codec,
         "handler": track.handler.kind.decode("latin-1"),
         "timescale": track.timescale,
-        "samples": len(track.table),
+        "samples": track.count,
         "duration_s": track.duration_ns / 1e9,
         "width": track.width,
         "height": track.height,
@@ -70,17 +107,17 @@ def _track(track: Track) -> dict[str, Any]:
     }
 
 
-def _records(clip: Clip, kind: PacketType) -> dict[str, Any]:
-    records = clip.records
-    t_ns = records.t_ns[records.kind == kind]
-    first, last = int(t_ns.min()), int(t_ns.max())
+def _records(kind: int, extent: Extent) -> dict[str, Any]:
+    from camm import PacketType
+
+    length = extent.last_ns - extent.first_ns
     return {
-        "type": int(kind),
-        "name": kind.label,
-        "count": len(t_ns),
-        "first_s": first / 1e9,
-        "last_s": last / 1e9,
-        "rate_hz": (len(t_ns) - 1) * 1e9 / (last - first) if last > first else None,
+        "type": kind,
+        "name": PacketType(kind).label if kind < len(PacketType) else "unknown",
+        "count": extent.count,
+        "first_s": extent.first_ns / 1e9,
+        "last_s": extent.last_ns / 1e9,
+        "rate_hz": (extent.count - 1) * 1e9 / length if length > 0 else None,
     }
 
 
@@ -108,6 +145,7 @@ def _lines(facts: dict[str, Any]) -> Iterable[str]:
             ("created", facts["created"] or "not set"),
             ("camera", camera or "not named"),
             ("layout", layout),
+            *_motion_rows(facts),
         ]
     )
     yield ""
@@ -142,8 +180,8 @@ def _lines(facts: dict[str, Any]) -> Iterable[str]:
                 for row in facts["records"]
             ]
         )
-    elif any(track["codec"] == "camm" for track in facts["tracks"]):
-        yield "the camera motion metadata track is empty"
+    elif facts["motion"]:
+        yield "the camera motion metadata is empty"
     else:
         yield "no camera motion metadata"
     for reason, count in facts["faults"].items():
@@ -151,6 +189,23 @@ def _lines(facts: dict[str, Any]) -> Iterable[str]:
     if facts["metadata"]:
         yield ""
         yield from _table([(name, _summary(value)) for name, value in facts["metadata"].items()])
+
+
+def _motion_rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """What is to know of the metadata as a whole; nothing where there is none."""
+    motion, gps_time = facts["motion"], facts["gps_time"]
+    if motion:
+        of_several = f" (of {facts['camm_tracks']})" if facts["camm_tracks"] > 1 else ""
+        track = f", track {motion['track']}{of_several}" if motion["track"] is not None else ""
+        yield "motion", _KINDS[motion["kind"]] + track
+    if gps_time:
+        yield (
+            "GPS time",
+            gps_time["epoch"]
+            + (f", from {gps_time['first_utc']}" if gps_time["first_utc"] else ""),
+        )
+        if not gps_time["leap_seconds_known"]:
+            yield "", "it lies after what is known of leap seconds: UTC may be a second off"
 
 
 def _picture_or_sound(track: dict[str, Any]) -> str:

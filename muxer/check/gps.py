@@ -10,7 +10,7 @@ import numpy.typing as npt
 from camm import Samples
 from muxer.check.finding import Finding
 from muxer.clip import Clip
-from muxer.extract.gps_epoch import GpsEpoch, recognise
+from muxer.gps_epoch import GpsEpoch, recognise
 
 
 def gps_with_fix(clip: Clip) -> Iterator[Finding]:

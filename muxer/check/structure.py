@@ -36,7 +36,7 @@ def one_metadata_track(clip: Clip) -> Iterator[Finding]:
     others = [
         track
         for track in clip.tracks
-        if track.handler.kind == b"meta" and "camm" not in track.entries
+        if track.handler.kind == b"meta" and track not in clip.camm_tracks
     ]
     for track in others:
         yield Finding(

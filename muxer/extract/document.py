@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from camm import CammError
 
-PIECE = 1 << 16
-"""Records whose text is in memory at once."""
-
 
 class NothingToExtractError(CammError):
     """A clip that holds nothing of what a format is for."""

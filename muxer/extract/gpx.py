@@ -17,7 +17,7 @@ import numpy as np
 from camm import PacketType, Samples
 from muxer.clip import Clip
 from muxer.extract.document import Document, NothingToExtractError
-from muxer.extract.gps_epoch import recognise, utc
+from muxer.gps_epoch import recognise, utc
 
 if TYPE_CHECKING:
     from gpxpy.gpx import GPXTrackPoint
@@ -29,7 +29,7 @@ def documents(clip: Clip, kinds: Collection[PacketType] | None = None) -> list[D
     """One document, `.gpx`: the fixes of type 6, or those of type 5 where there are none."""
     for kind in (PacketType.GPS, PacketType.MIN_GPS):
         if kinds is None or kind in kinds:
-            fixes = with_fix(clip.samples(kind))
+            fixes = with_fix(Samples.concatenate(kind, clip.blocks(kind)))
             if len(fixes):
                 return [Document(".gpx", 1, _text(clip, fixes))]
     raise NothingToExtractError(f"{clip.path} has no GPS fix to make a GPX track of")

@@ -14,37 +14,31 @@ import numpy as np
 from camm import FIELD_NAMES, PacketType, Samples, is_vector
 from muxer.clip import Clip
 from muxer.extract.columns import TIME_FORMAT, Column, columns, seconds
-from muxer.extract.document import PIECE, Document, NothingToExtractError
-from muxer.sample_table import Ints
+from muxer.extract.document import Document, NothingToExtractError
+from muxer.records import Records
 
 
 def documents(clip: Clip, kinds: Collection[PacketType] | None = None) -> list[Document]:
     """One document, `.jsonl`, with the records of the types wanted."""
-    kind = clip.records.kind
-    wanted = np.arange(len(kind)) if kinds is None else np.flatnonzero(np.isin(kind, list(kinds)))
-    if not len(wanted):
+    survey = clip.survey
+    if not any(kinds is None or kind in kinds for kind in survey.extents):
         names = ", ".join(kind.label for kind in kinds or PacketType)
         raise NothingToExtractError(f"{clip.path} has no records of the types {names}")
-    return [Document(".jsonl", -(-len(wanted) // PIECE), _text(clip, wanted))]
+    return [Document(".jsonl", survey.blocks, _text(clip, kinds))]
 
 
-def _text(clip: Clip, wanted: Ints) -> Iterator[str]:
-    kind = clip.records.kind
-    blocks = {known: clip.samples(known) for known in clip.counts}
-    # The how manyth of its type a record is: where it stands in the type's block.
-    within = np.zeros_like(kind)
-    for known in blocks:
-        mine = kind == known
-        within[mine] = np.arange(np.count_nonzero(mine))
-    for start in range(0, len(wanted), PIECE):
-        piece = wanted[start : start + PIECE]
-        lines = np.empty(len(piece), object)
-        for found in np.unique(kind[piece]).tolist():
-            mine = kind[piece] == found
-            if found in blocks:
-                lines[mine] = _lines(blocks[PacketType(found)][within[piece[mine]]])
-            else:
-                lines[mine] = _unknown(clip, found, piece[mine])
+def _text(clip: Clip, kinds: Collection[PacketType] | None) -> Iterator[str]:
+    for records in clip.record_blocks():
+        lines = np.full(len(records), "", object)
+        for found in np.unique(records.kind).tolist():
+            if kinds is None or found in kinds:
+                mine = records.kind == found
+                known = found < len(PacketType)
+                lines[mine] = (
+                    _lines(records.samples(PacketType(found)))
+                    if known
+                    else _unknown(records, found)
+                )
         yield "".join(lines)
 
 
@@ -68,18 +62,14 @@ def _null_for_nan(column: Column) -> Column:
     return Column(column.name, "%s", words)
 
 
-def _unknown(clip: Clip, kind: int, rows: Ints) -> list[str]:
-    """Records of a type without a name: such a record is all of its sample, header included."""
-    records, size = clip.records, clip.camm_tracks[0].table.size
-    line = f'{{"t_s": {TIME_FORMAT}, "type": {kind}, "name": "unknown"'
-    if len(size) != len(records.kind):  # samples of several packets: whose size it is, is not known
-        return [f"{line % t_s}}}\n" for t_s in seconds(records.t_ns[rows])]
+def _unknown(records: Records, kind: int) -> list[str]:
+    """Records of a type without a name, header included."""
+    (rows,) = np.nonzero(records.kind == kind)
+    line = f'{{"t_s": {TIME_FORMAT}, "type": {kind}, "name": "unknown", "hex": "%s"}}\n'
+    starts, ends = records.place[rows], (records.place + records.size)[rows]
     return [
-        f'{line % t_s}, "hex": "{records.payload[start:end].tobytes().hex()}"}}\n'
+        line % (t_s, records.payload[start:end].tobytes().hex())
         for t_s, start, end in zip(
-            seconds(records.t_ns[rows]),
-            records.place[rows].tolist(),
-            (records.place + size)[rows].tolist(),
-            strict=True,
+            seconds(records.t_ns[rows]), starts.tolist(), ends.tolist(), strict=True
         )
     ]

@@ -52,7 +52,7 @@ def clip(tmp_path, monkeypatch):
 @pytest.fixture
 def no_camm(tmp_path):
     path = tmp_path / "plain.mp4"
-    path.write_bytes(PIXEL.read_bytes().replace(b"camm", b"mett"))
+    path.write_bytes(PIXEL.read_bytes().replace(b"camm", b"mebx"))
     return path
 
 

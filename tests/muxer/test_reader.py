@@ -370,10 +370,10 @@ def test_the_metadata_of_a_clip(mp4, gyro, opened, content, metadata):
 
 
 def test_a_file_without_metadata_opens_and_says_what_it_has(mp4, gyro, opened):
-    clip = opened(mp4.write(gyro, [5000] * 10, entries=[b"mett"]))
+    clip = opened(mp4.write(gyro, [5000] * 10, entries=[b"mebx"]))
     assert clip.camm_tracks == []
     assert len(clip.gyro) == 0
-    with pytest.raises(NoCammError, match="it has mett"):
+    with pytest.raises(NoCammError, match="it has mebx"):
         reader.require_camm(clip)
 
 
