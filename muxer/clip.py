@@ -63,6 +63,11 @@ class Clip(Motion):
         self.madv = Madv(madv_boxes, self.video) if madv_boxes else None
         self._damaged_fragments = damaged_fragments
 
+    @property
+    def fetched(self) -> tuple[int, int]:
+        """Requests and bytes that reading has cost so far; both 0 for a file on this machine."""
+        return self._source.requests, self._source.fetched
+
     def close(self) -> None:
         """Close the file. Columns that were read stay."""
         self._source.close()

@@ -20,6 +20,8 @@ class Memory:
 
     gap = 0
 
+    requests = fetched = 0
+
     def __init__(self, data: bytes, *, at: int = 0, name: str = "") -> None:
         self.name = name
         self.size = at + len(data)

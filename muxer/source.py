@@ -23,12 +23,15 @@ _AT_ONCE = 16
 class ByteSource(Protocol):
     """A file, wherever it is.
 
-    `gap` is how many bytes are cheaper to read for nothing than to ask once more.
+    `gap` is how many bytes are cheaper to read for nothing than to ask once more; `requests` and
+    `fetched` (bytes) count what has gone over a network.
     """
 
     name: str
     size: int
     gap: int
+    requests: int
+    fetched: int
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes from `offset` on, fewer than `length` only at the end."""
@@ -56,6 +59,7 @@ class LocalFile:
     """A file on this machine, read in place and never as a whole."""
 
     gap = 4096
+    requests = fetched = 0
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
@@ -97,8 +101,7 @@ class RemoteFile:
     """A file behind a URL, of which only what is asked for is fetched.
 
     Small reads, which walk from box to box, come out of blocks that are kept; large ones and
-    `read_many` fetch exactly what they want, many at the same time. `requests` and `fetched`
-    (bytes) count what that has cost.
+    `read_many` fetch exactly what they want, many at the same time.
     """
 
     gap = 1 << 16

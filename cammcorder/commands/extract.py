@@ -44,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the folder to write to, made if need be; - for standard output (default: here)",
     )
     parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell what a URL has cost")
 
 
 def run(options: argparse.Namespace) -> int:
     """Extract, and name each file that was written."""
+    from cammcorder.commands.outputs import tell_cost
     from muxer import reader
 
     formats, kinds = _formats(options.to), _kinds(options.types)
@@ -62,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
                 _print(documents, advance)
             else:
                 _write(clip, documents, options, advance)
+        if options.verbose:
+            tell_cost(clip)
     return 0
 
 

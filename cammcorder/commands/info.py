@@ -27,14 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
     parser.add_argument("clip", metavar="CLIP", help="the MP4 file to look at")
     parser.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell what a URL has cost")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the facts of the clip."""
+    from cammcorder.commands.outputs import tell_cost
     from muxer import reader
 
     with reader.open(options.clip) as clip:
         facts = _facts(clip)
+        if options.verbose:
+            tell_cost(clip)
     if options.json:
         import json
 

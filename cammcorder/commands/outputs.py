@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from camm.errors import UsageError
+
+if TYPE_CHECKING:
+    from muxer.clip import Clip
 
 
 def free_file(path: Path, *, force: bool) -> Path:
@@ -40,3 +45,9 @@ def writable_folder(folder: Path) -> Path:
     except OSError as error:
         raise UsageError(f"cannot write to the folder {folder}: {error.strerror}") from None
     return folder
+
+
+def tell_cost(clip: Clip) -> None:
+    """Say on standard error what reading the clip has fetched."""
+    requests, fetched = clip.fetched
+    sys.stderr.write(f"cammcorder: {requests} requests, {fetched:,} of {clip.size:,} bytes\n")

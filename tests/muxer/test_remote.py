@@ -192,3 +192,11 @@ def test_a_connection_that_breaks_while_columns_are_read(path):
     fsspec.filesystem("memory").rm("/clips/short.mp4")
     with pytest.raises(RemoteError, match=r"short\.mp4"):
         clip.records  # noqa: B018 - it is read when it is asked for
+
+
+def test_the_cost_is_told_on_request(server, run, path):
+    done = run("info", "-v", server.url("clip.mp4"))
+    found = re.fullmatch(r"cammcorder: (\d+) requests, ([\d,]+) of ([\d,]+) bytes\n", done.stderr)
+    assert int(found[1]) == len(server.ranges) + 1  # and the question for the size
+    assert int(found[2].replace(",", "")) == sum(end - start for start, end in server.ranges)
+    assert int(found[3].replace(",", "")) == path.stat().st_size
