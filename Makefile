@@ -19,7 +19,7 @@ test: $(VENV)/test check
 	$(BIN)/pytest -n $(WORKERS) -m "not proof"
 
 proof: $(VENV)/test
-	$(BIN)/pytest -n $(WORKERS) -m proof
+	$(BIN)/pytest -n $(WORKERS) -m proof -rP
 
 check: $(VENV)/test
 	$(BIN)/ruff format --check .

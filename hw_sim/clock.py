@@ -27,12 +27,12 @@ class _Waiter:
     the unit of work here, thousands a second, and nothing is as quick as a bare lock.
     """
 
-    __slots__ = ("called", "ticket", "turn")
+    __slots__ = ("called", "parked", "ticket", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self.turn.acquire()
-        self.called = False
+        self.called = self.parked = False
         self.ticket: int | None = -1
 
 
@@ -118,9 +118,12 @@ class VirtualClock:
         return thread
 
     def join(self, thread: threading.Thread) -> None:
-        if thread in self._alive:
-            waiter = _Waiter()
-            self._alive[thread].append(waiter)
+        waiter = _Waiter()
+        with self._lock:
+            alive = thread in self._alive
+            if alive:
+                self._alive[thread].append(waiter)
+        if alive:
             self._wait(waiter, None)
         thread.join()
 
@@ -130,13 +133,14 @@ class VirtualClock:
             with self._lock:
                 if until_ns is not None:
                     self._enqueue(waiter, until_ns)
+                waiter.parked = True
                 self._give_up_turn()
             waiter.turn.acquire()
         except BaseException:
             # Ctrl-C reaches the main thread while it waits, and it goes on out of turn.
             with self._lock:
                 waiter.ticket = None
-                if not waiter.called:
+                if waiter.parked and not waiter.called:
                     self._running += 1
             raise
 

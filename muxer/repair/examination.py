@@ -131,10 +131,12 @@ def _judged(
     fragments: Sequence[Fragment],
     journal: Journal | None,
 ) -> Examination:
-    index = build_index(moovs, fragments, journal)
+    counts = next((box.start for box in _chain(source) if box.kind == b"moov"), -1)
+    index = build_index(moovs, fragments, journal, counts)
     intact = [fragment for fragment in fragments if fragment.intact]
     occupied = sorted(
-        [(box.start, box.end) for box in intact] + [(box.start, box.end) for box in moovs]
+        [(box.start, box.end) for box in intact]
+        + [(box.start, box.end) for box in moovs if not box.movie.spoilt]
     )
     tracks = tuple(findings(source, track, occupied) for track in index.tracks) if index else ()
     gaps = () if index and index.final else tuple(_gaps(source, moovs, fragments, index))
@@ -148,7 +150,7 @@ def _judged(
     remedy = Remedy.REBUILD
     if index is not None and index.final and lossless and not index.moov.movie.spoilt:
         first = min((int(table.offset.min()) for table in tables), default=0)
-        remedy, end = _remedy(source, index, journal, first, end)
+        remedy, end = _remedy(source, index, journal, counts, first, end)
     return Examination(
         source.name,
         source.size,
@@ -194,11 +196,12 @@ def _body(source: ByteSource) -> int:
 
 
 def _remedy(
-    source: ByteSource, index: Index, journal: Journal | None, first: int, end: int
+    source: ByteSource, index: Index, journal: Journal | None, counts: int, first: int, end: int
 ) -> tuple[Remedy, int]:
     """What to do with a recording that has lost nothing and has its final `moov`.
 
-    Samples lie from `first` to `end`. Returned is also where the last byte ends that is needed.
+    Samples lie from `first` to `end`; the `moov` at `counts` is what readers go by. Returned is
+    also where the last byte ends that is needed.
     """
     moov = index.moov
     if journal is not None and first >= HEAD + journal.shift:
@@ -206,7 +209,6 @@ def _remedy(
     if index.hole is not None or moov.hole is not None:
         return Remedy.REBUILD, end
     mdat = _spanning(source)
-    counts = next((box.start for box in _chain(source) if box.kind == b"moov"), -1)
     plain = mdat is not None and counts == moov.start and mdat.start < first and end <= mdat.end
     last = max(moov.end, mdat.end if mdat is not None and plain else end)
     tail = _what_stands(source, last)

@@ -67,11 +67,17 @@ def in_order(fragments: Sequence[Fragment]) -> list[Fragment]:
 
 
 def build_index(
-    moovs: Sequence[MovieBox], fragments: Sequence[Fragment], journal: Journal | None
+    moovs: Sequence[MovieBox], fragments: Sequence[Fragment], journal: Journal | None, counts: int
 ) -> Index | None:
-    """The best index there is; None where no `moov` is left."""
+    """The best index there is; None where no `moov` is left.
+
+    `counts` is where the `moov` begins that other readers go by: others may be remains of repairs.
+    """
     holes = [*dict.fromkeys(_holes(moovs, fragments, journal))]
-    finals = [moov for moov in moovs if not moov.movie.fragmented]
+    finals = sorted(
+        (moov for moov in moovs if not moov.movie.fragmented),
+        key=lambda moov: (moov.start != counts, moov.movie.spoilt),
+    )
     intact = [fragment for fragment in fragments if fragment.intact]
     for hole in (None, *holes):
         for moov in finals:

@@ -95,11 +95,9 @@ def scan(source: Readable, watch: Callable[[int], None]) -> Iterator[Fragment | 
             at += 1
             continue
         yield box
-        if isinstance(box, Fragment) and not box.intact:
-            # Its data may be cut, with something else behind them.
-            at += 8
-        else:
-            at = box.end
+        whole = box.intact if isinstance(box, Fragment) else not box.movie.spoilt
+        # What is not whole may be cut, with something else behind it.
+        at = box.end if whole else at + 8
         watch(at)
     watch(source.size)
 

@@ -22,7 +22,7 @@ PIXEL = ROOT / "tests" / "data" / "camm" / "mett_replaced_with_camm.mp4"
 GPS_TIME = 1464350418.0  # 2026-06-01 12:00:00 UTC
 
 
-def film(path, *, gps=True, metadata=None, make="cammcorder"):
+def film(path, *, gps=True, metadata=None, make="cammcorder", gps_time=GPS_TIME):
     """A second of a level camera at rest that passes every check."""
     t_ns = np.arange(200) * 5_000_000
     at_rest = {PacketType.GYRO: (0.01, 0, 0), PacketType.ACCELERATION: (0, -9.81, 0)}
@@ -31,7 +31,7 @@ def film(path, *, gps=True, metadata=None, make="cammcorder"):
         fixes = empty_values(PacketType.GPS, 5)
         fixes["gps_fix_type"] = 3
         fixes["latitude"], fixes["longitude"] = 47 + np.arange(5) / 1e5, 8
-        fixes["time_gps_epoch"] = GPS_TIME + np.arange(5) / 5
+        fixes["time_gps_epoch"] = gps_time + np.arange(5) / 5
         blocks.append(Samples(PacketType.GPS, np.arange(5) * 200_000_000, fixes))
     created = datetime(2026, 6, 1, 12, tzinfo=UTC)
     about = MovieDescription(created, make, "rig", metadata or {})
@@ -164,6 +164,45 @@ def test_info_in_json_is_whole(tmp_path, capsys):
         "last_s": 0.8,
         "rate_hz": 5,
     }
+
+
+def test_info_tells_where_records_come_from(tmp_path, capsys):
+    assert call("info", PIXEL) == 0
+    assert "motion    a camm track, track 1\n" in capsys.readouterr().out
+    renamed = tmp_path / "renamed.mp4"
+    renamed.write_bytes(PIXEL.read_bytes().replace(b"camm", b"mett"))
+    assert call("info", renamed) == 0
+    assert "recognised by its records, track 1\n" in capsys.readouterr().out
+    assert call("info", "--json", renamed) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["motion"] == {"kind": "records", "track": 1}
+    assert (facts["camm_tracks"], facts["gps_time"]) == (1, None)
+    assert call("check", renamed) == 1
+    assert "the sample entries ('mett',): expected 'camm' only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("gps_time", "line"),
+    [
+        (GPS_TIME, "GPS seconds, from 2026-06-01T12:00:00.000000000Z"),
+        (1780315200.0, "Unix seconds, from 2026-06-01T12:00:00.000000000Z"),
+        (1780315200e3, "Unix milliseconds, from 2026-06-01T12:00:00.000000000Z"),
+        (0.5, "no date"),
+    ],
+)
+def test_info_tells_what_gps_time_counts(tmp_path, capsys, gps_time, line):
+    assert call("info", film(tmp_path / "walk.mp4", gps_time=gps_time)) == 0
+    out = capsys.readouterr().out
+    assert f"GPS time  {line}\n" in out
+    assert "leap seconds" not in out
+
+
+def test_info_says_where_leap_seconds_are_not_known(tmp_path, capsys):
+    later = film(tmp_path / "walk.mp4", gps_time=GPS_TIME + 10 * 365 * 86_400)
+    assert call("info", later) == 0
+    assert "UTC may be a second off" in capsys.readouterr().out
+    assert call("info", "--json", later) == 0
+    assert not json.loads(capsys.readouterr().out)["gps_time"]["leap_seconds_known"]
 
 
 def test_info_of_a_clip_without_metadata_says_so_and_is_no_failure(no_camm, capsys):

@@ -121,7 +121,7 @@ def start_recording(folder: Path) -> subprocess.Popen:
 def test_an_interruption_finishes_the_clip(tmp_path, how):
     recording = start_recording(tmp_path)
     recording.send_signal(how)
-    out, err = recording.communicate(timeout=30)
+    out, err = recording.communicate(timeout=120)
     assert (recording.returncode, err) == (0, "")
     assert "nothing lost" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.truth.npz"]

@@ -137,6 +137,13 @@ def test_blocks_follow_one_another_in_time(mp4, opened):
     assert list(clip.blocks(PacketType.GPS)) == []
 
 
+def test_a_time_that_steps_back_does_not_cut_a_block(mp4, opened):
+    ctts = mp4.table(b"ctts", (1, 0), (1, 8000), (2, 0), layout=">2I")
+    clip = opened(mp4.write([packet(2, n) for n in range(4)], [1000] * 4, replace={b"ctts": ctts}))
+    assert clip.gyro.t_ns.tolist() == [0, 9 * MS, 2 * MS, 3 * MS]
+    assert [len(block) for block in clip.blocks(seconds=0.005)] == [1, 3]
+
+
 @pytest.mark.parametrize("seconds", [1e300, float("inf"), 3600])
 def test_a_block_may_be_the_whole_clip(mp4, opened, seconds):
     clip = opened(mp4.write([packet(2, n) for n in range(50)], [5000] * 50))
@@ -213,6 +220,15 @@ def long_clip(mp4, path, count, tables):
     with path.open("wb") as file:
         file.write(data + struct.pack(">I4sQ", 1, b"mdat", 16 + 16 * count))
         file.truncate(first + 16 * count)
+
+
+def test_what_lies_between_samples_does_not_fill_memory(mp4, opened, monkeypatch):
+    """It is read too where that is faster than to leave it out, but only so much at once."""
+    monkeypatch.setattr(track, "_READ_AT_ONCE", 10_000)
+    clip = opened(mp4.write([packet(2, n) for n in range(50)], [1000] * 50, gap=3000))
+    lengths = [len(records.payload) for records in clip.record_blocks()]
+    assert max(lengths) <= 10_000
+    assert clip.gyro.data[:, 0].tolist() == list(range(50))
 
 
 def walked(path):

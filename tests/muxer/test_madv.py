@@ -187,6 +187,14 @@ def test_what_is_far_from_a_rotation_is_reported(mp4, clip_with):
     assert (np.linalg.norm(clip.angle_axis.data, axis=1) <= np.pi + 1e-6).all()
 
 
+def test_the_rotation_nearest_to_a_mirror_image(mp4, clip_with):
+    """Of its axes the shortest is turned round."""
+    mirror = stored(turn((0, 0, 1), 90) @ np.diag([1.0, 0.9, -0.8]))
+    clip = clip_with(mp4.box(b"madv", mp4.box(b"tlyd", tlyd([mirror] * FRAMES))))
+    np.testing.assert_allclose(clip.angle_axis.data, [(0, 0, -np.pi / 2)] * FRAMES, atol=1e-6)
+    assert clip.faults == {"matrices that are no rotation": FRAMES}
+
+
 def test_the_camera_and_a_place(mp4, clip_with):
     caif = struct.pack(
         "<16s4s4s24s16s32s32s",

@@ -1,13 +1,15 @@
 """What is whole in a damaged recording is kept at its exact time, and what is lost is told."""
 
+import errno
 import json
+import os
 import struct
 from collections import Counter
 
 import av
 import numpy as np
 import pytest
-from disk_log import PAGE, Insert, exactly_after
+from disk_log import PAGE, DiskLog, Insert, exactly_after
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kills import kill_many
@@ -24,14 +26,20 @@ from takes import (
     survive_prefixes,
 )
 
-from camm import CammError
+from camm import CammError, Packet, StreamFormat
 from cammcorder.__main__ import main
 from muxer import reader, repair
+from muxer.fragments import Run, write_fragment
+from muxer.movie import Handler
+from muxer.recording import Recording
+from muxer.recording_file import METADATA_HEADER, MovieDescription, RecordingFile, TrackSpec
 from muxer.repair import Remedy
 from muxer.repair.movie import read_movie, rebuild
+from muxer.repair.scan import Hole
 
 ROOM, SHORT, NO_ROOM = KINDS
 FRAGMENTS = 5
+MS = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -153,18 +161,29 @@ def test_an_unfinished_recording_becomes_what_its_end_would_have_made_of_it(
         }
 
 
-@pytest.mark.parametrize("kind", KINDS[:2])
-def test_finalising_that_was_interrupted_is_carried_on_to_the_same_byte(takes, path, kind):
-    """Wherever it stopped, once the moov was written; but for the journal, which is history."""
+@pytest.mark.parametrize(
+    ("kind", "remedies"),
+    [
+        (ROOM, [Remedy.FINALISE] + [Remedy.COMPLETE_MOVE] * 4 + [Remedy.CUT_TAIL] * 2),
+        (SHORT, [Remedy.FINALISE, Remedy.CUT_TAIL, Remedy.CUT_TAIL]),
+    ],
+)
+def test_finalising_that_was_interrupted_is_carried_on_to_the_same_byte(
+    takes, path, monkeypatch, kind, remedies
+):
+    """Wherever it stopped once the moov was on the disk, unless the file was plain already."""
     take, finished = takes[kind]
-    after_moov = 2 + 2 * FRAGMENTS + 2
-    for count in range(after_moov, len(take.log)):
+    DiskLog(monkeypatch, path)
+    found = []
+    for count in range(2 + 2 * FRAGMENTS + 2, len(take.log)):
         path.write_bytes(exactly_after(take.log, count))
-        repaired(path, in_place=True)
-        if repair.examine(path).remedy is Remedy.NOTHING and path.stat().st_size == len(finished):
-            data = path.read_bytes()
-            assert data[:28] + data[512:] == finished[:28] + finished[512:]
-        assert_sound(path, take, FRAGMENTS)
+        examination = repair.examine(path)
+        assert examination.complete
+        if examination.remedy is not Remedy.NOTHING:
+            found.append(examination.remedy)
+            repair.finish_in_place(examination)
+            assert path.read_bytes() == finished
+    assert found == remedies
 
 
 def test_a_moov_is_rebuilt_as_it_was(takes, mp4):
@@ -176,17 +195,22 @@ def test_a_moov_is_rebuilt_as_it_was(takes, mp4):
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_a_move_that_stopped_at_any_block_loses_nothing(take, path, in_place):
+def test_a_move_that_stopped_at_any_block_loses_nothing(take, path, monkeypatch, in_place):
     """File systems move extents from the end of a file to its front."""
     (insert,) = [n for n, operation in enumerate(take.log) if isinstance(operation, Insert)]
     data, length = exactly_after(take.log, insert), take.log[insert].length
     torn = 0
+    disk = DiskLog(monkeypatch, path)
     for block in range(PAGE, len(data) + PAGE, PAGE):
         path.write_bytes(data[:block] + bytes(length) + data[block:])
         examination = repair.examine(path)
         assert examination.complete
         torn += len(examination.torn)
+        del disk.log[:]
         assert_sound(repaired(path, in_place=in_place), take, FRAGMENTS)
+        if PAGE < block < places(data, b"moov")[-1]:
+            # No second insertion into a file that one has torn.
+            assert not any(isinstance(operation, Insert) for operation in disk.log)
     assert torn > 5  # pictures that lay across the block
 
 
@@ -223,6 +247,58 @@ def test_what_is_lost_is_lost_from_a_finished_clip_too(takes, examine, path):
     in_a_file = repaired(path, in_place=False)
     assert 1 <= len(lost(take, in_a_file, VIDEO)) <= 2
     assert_same(in_a_file, repaired(path, in_place=True))
+
+
+def test_a_clip_repaired_in_place_needs_no_repair_though_damage_is_left_in_it(takes, path):
+    take, finished = takes[NO_ROOM]
+    start = finished.index(take.rows(VIDEO)[20][1])
+    path.write_bytes(zeroed(finished, start, start + 1024))
+    assert repair.examine(repaired(path, in_place=True)).remedy is Remedy.NOTHING
+    assert (0, 1) < (len(lost(take, path, VIDEO)), 1) < (3, 1)
+
+
+def test_a_final_moov_that_contradicts_the_fragments_is_not_believed(takes, examine, path):
+    """One byte after the other of its tables is spoilt; nothing is lost by it."""
+    take, finished = takes[NO_ROOM]
+    begin = places(finished, b"moov")[-1]
+    tables = [places(finished, kind) for kind in (b"stts", b"ctts", b"stss", b"stsz", b"stco")]
+    for at in [at for found in tables for at in found if at > begin]:
+        (size,) = struct.unpack_from(">I", finished, at)
+        for place in (at + 9, at + 17, at + size // 2, at + size - 1):
+            hurt = bytearray(finished)
+            hurt[place] ^= 0x41
+            examination = examine(bytes(hurt))
+            assert examination.complete
+            assert_sound(repaired(path, in_place=False), take, FRAGMENTS)
+
+
+def test_a_final_moov_that_lacks_samples_is_not_believed(takes, examine, mp4):
+    _, finished = takes[NO_ROOM]
+    begin = places(finished, b"moov")[-1]
+    moov = finished[begin + 8 :]
+    tables = {n: t.table.head(10) for n, t in read_movie(moov, len(finished)).tracks.items()}
+    examination = examine(finished[:begin] + rebuild(moov, tables, None))
+    assert examination.complete
+    assert [len(found.table) for found in examination.tracks] == [36, 396]
+
+
+def test_what_others_have_appended_is_no_damage(takes, examine, mp4):
+    """ExifTool, for one, writes a box at the end."""
+    for _, finished in takes.values():
+        examination = examine(finished + mp4.box(b"uuid", b"x" * 40))
+        assert examination.remedy is Remedy.NOTHING
+
+
+def test_samples_that_something_else_is_written_over_are_lost(unfinished, examine):
+    """Bytes are gone from the middle of the file: what follows has come nearer."""
+    fourth = places(unfinished, b"moof")[3]
+    examination = examine(unfinished[: fourth - 3000] + unfinished[fourth:])
+    moved = fourth - 3000
+    for found in examination.tracks:
+        ends = found.table.offset + found.table.size
+        assert not ((found.table.offset < moved) & (ends > moved)).any()
+    reasons = [part.reason for found in examination.tracks for part in found.stretches]
+    assert "something else is written over it" in reasons
 
 
 def assert_same(one, other):
@@ -336,13 +412,21 @@ def test_a_lost_tail_is_told(take, unfinished, examine):
     assert examine(unfinished[: moofs[-1]]).complete
 
 
-def test_fragments_that_do_not_follow_are_of_another_recording(take, unfinished, examine, path):
+@pytest.mark.parametrize(("number", "ticks"), [(2, 9_000_000), (9, 1_000_000)])
+def test_fragments_that_do_not_follow_are_of_another_recording(
+    take, unfinished, examine, path, number, ticks
+):
     """Stale blocks behind the end: what stood there when they belonged to an older file."""
-    moofs = places(unfinished, b"moof")
-    stale = unfinished[moofs[1] : moofs[2]]
+    none, one = np.zeros(1, np.int64), np.ones(1, np.bool_)
+    run = Run(CAMM, FILLER[1], np.array([12]), np.array([ticks]), none, 1, one)
+    stale, _ = write_fragment(number, [run], len(unfinished))
     examination = examine(unfinished + stale)
     assert examination.fragments == FRAGMENTS
     assert_sound(repaired(path, in_place=False), take, FRAGMENTS)
+
+
+def test_what_was_inserted_moves_what_lies_behind_it():
+    assert Hole(4096, 8192).place(np.array([4095, 4096])).tolist() == [4095, 8192]
 
 
 damages = st.lists(
@@ -393,6 +477,20 @@ def test_any_damage_is_repaired_or_refused(takes, unfinished, tmp_path_factory, 
             lost(take, out, track)
 
 
+def test_nothing_is_left_behind_where_the_disk_is_full(unfinished, examine, path, monkeypatch):
+    def full(fd):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    examination = examine(unfinished)
+    out = path.with_name("out.mp4")
+    out.write_bytes(b"an older clip")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        repair.finish(examination, out)
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name, "out.mp4"]
+    assert out.read_bytes() == b"an older clip"
+
+
 # Codecs
 
 
@@ -429,6 +527,52 @@ def test_pictures_of_nal_units_are_judged_by_their_chain(walk_unfinished, examin
     # What is left can be decoded.
     with av.open(str(path.with_name("out.mp4"))) as container:
         assert sum(1 for _ in container.decode(video=0)) >= len(table) - 31
+
+
+def test_uncompressed_sound_is_told_frame_by_frame(path, mp4):
+    """A packet of it is one row of a fragment, and a sample for each of its frames in the end."""
+    formats = [
+        StreamFormat("video", "mjpeg", 1000, width=64, height=48),
+        StreamFormat("audio", "pcm_s16le", 48_000, sample_rate=48_000, channels=2),
+    ]
+    about = MovieDescription(None, "Maker", "Model", {"a": 1})
+    recording = Recording(path, formats, about)
+    for n in range(16):
+        at = n * 200 * MS
+        sound = struct.pack("<9600h", *range(n, n + 9600))[: 1600 * 4]
+        recording.add_packets([Packet(0, b"picture", at, at, 200 * MS, keyframe=True)])
+        recording.add_packets(
+            [Packet(1, sound, at + k, at + k, 33_333_333, keyframe=True) for k in (0, 33_333_333)]
+        )
+        recording.advance(at)
+    unfinished = path.read_bytes()
+    recording.finish(3200 * MS, about)
+    assert repair.examine(path).remedy is Remedy.NOTHING
+    finished = mp4.samples(path.read_bytes(), b"sowt")
+    path.write_bytes(unfinished)
+    left = mp4.samples(repaired(path, in_place=False).read_bytes(), b"sowt")
+    assert {len(frame) for _, frame in left} == {4}
+    assert len(left) > 30_000
+    assert left[:-1] == finished[: len(left) - 1]
+
+
+def test_a_pause_that_no_table_can_hold_is_divided(path):
+    """At a timescale of 10^9 four seconds are too long for 32 bits."""
+    entry = b"\0\0\0\x10camm\0\0\0\0\0\0\0\1"
+    tracks = [TrackSpec(1, Handler(b"meta", "Motion"), METADATA_HEADER, 10**9, entry)]
+    file = RecordingFile(path, tracks, MovieDescription(None, "Maker", "Model", {"a": 1}))
+    times = [10**9, 2 * 10**9, 12 * 10**9]
+    for number, at in enumerate(times):
+        gyro = struct.pack("<HH3f", 0, 2, number, 0, 0)
+        one, none = np.ones(1, np.bool_), np.zeros(1, np.int64)
+        file.append([Run(1, gyro, np.array([16]), np.array([at]), none, 10**9, one)])
+    file.close()
+    for in_place in (False, True):
+        with reader.open(repaired(path, in_place=in_place)) as clip:
+            assert clip.gyro.t_ns.tolist() == times
+            fillers = [2 * 10**9 + n * (2**31 - 1) for n in (1, 2, 3, 4)]
+            assert clip.exposure.t_ns.tolist() == [0, *fillers]
+            assert clip.records.faults == {}
 
 
 # The command

@@ -128,9 +128,12 @@ def test_a_mett_track_whose_samples_cannot_be_read_is_none(mp4, gyro, opened):
     assert opened(data[:-160]).camm_tracks == []
 
 
-def test_no_track_of_another_codec_is_searched_for_records(mp4, gyro, opened):
-    clip = opened(mp4.write(gyro, [5000] * 10, entries=[b"gpmd"]))
-    assert clip.camm_tracks == []
+def test_tracks_of_another_codec_are_searched_for_records_under_the_handler_camm_only(
+    mp4, gyro, opened
+):
+    for handler, found in ((b"meta", 0), (b"camm", 1)):
+        clip = opened(mp4.write(gyro, [5000] * 10, entries=[b"gpmd"], handler=handler))
+        assert len(clip.camm_tracks) == found
 
 
 @pytest.mark.parametrize("handler", [b"url ", b"meta", b"camm"])
@@ -186,6 +189,20 @@ def test_of_several_sample_entries_only_camms_samples_are_records(mp4, gyro, ope
     assert clip.faults == {}
     (track,) = clip.camm_tracks
     assert (track.entry, track.recognised_by, len(track.table)) == (own, "camm", 20)
+
+
+def test_camm_goes_before_mett(mp4, opened):
+    """Both have samples in one track: odd chunks are of the first entry, even ones of the other."""
+    samples = [mp4.record(2 + n % 2, n, 0, 0) for n in range(10)]
+    stsc = mp4.table(b"stsc", *[(n + 1, 1, 1 + n % 2) for n in range(10)], layout=">3I")
+    both = stsd(mp4, METT_OF_A_PIXEL, entry(mp4, b"camm"))
+    clip = opened(mp4.write(samples, [5000] * 10, replace={b"stsc": stsc, b"stsd": both}))
+    assert clip.counts == {PacketType.ACCELERATION: 5}
+    assert (clip.camm_tracks[0].recognised_by, clip.camm_tracks[0].entry) == ("camm", 2)
+    first = mp4.table(b"stsc", (1, 1, 1), layout=">3I")
+    clip = opened(mp4.write(samples, [5000] * 10, replace={b"stsc": first, b"stsd": both}))
+    assert clip.counts == {PacketType.GYRO: 5, PacketType.ACCELERATION: 5}
+    assert (clip.camm_tracks[0].recognised_by, clip.camm_tracks[0].entry) == ("mett", 1)
 
 
 def test_a_sample_entry_that_no_sample_is_of(mp4, gyro, opened):
@@ -292,6 +309,15 @@ def test_one_time_too_few(mp4, gyro, opened):
     clip = opened(mp4.write(gyro, [5000] * 10, replace={b"stts": stts}))
     assert clip.gyro.t_ns.tolist() == [n * 5 * MS for n in range(10)]
     assert clip.duration_ns == 50 * MS
+
+
+def test_runs_of_no_length(mp4, gyro, opened):
+    stts = mp4.table(b"stts", (0, 77), (4, 5000), (0, 99), (6, 5000), layout=">2I")
+    clip = opened(mp4.write(gyro, [5000] * 10, replace={b"stts": stts}))
+    assert clip.gyro.t_ns.tolist() == [n * 5 * MS for n in range(10)]
+    stts = mp4.table(b"stts", (0, 77), (2, 5000), layout=">2I")
+    clip = opened(mp4.write(gyro[:2], [5000] * 2, replace={b"stts": stts}))
+    assert clip.gyro.t_ns.tolist() == [0, 5 * MS]
 
 
 def test_times_that_stand_still(mp4, opened):
@@ -522,6 +548,7 @@ def gps_clip(mp4, opened, times, created=NOON):
         ([UNIX_S * 1000, UNIX_S * 1000 + 1000], None, "Unix milliseconds"),
         ([0, 0, 0, GPS_S, GPS_S + 1], NOON, "GPS seconds"),
         ([0, 0, 0, UNIX_S, UNIX_S + 1], NOON, "Unix seconds"),
+        ([UNIX_S * 1000, GPS_S, GPS_S + 1], NOON, "GPS seconds"),
     ],
 )
 def test_gps_time_of_any_epoch_becomes_gps_time_and_utc(mp4, opened, times, created, epoch):

@@ -170,7 +170,7 @@ def _some(pages: list[int], chance: random.Random) -> list[int]:
 
 def _torn_insert(content: bytearray, at: int, length: int, chance: random.Random) -> bool:
     blocks = list(range(at, len(content), PAGE))
-    moved_from = chance.choice([None, at, *blocks, *blocks])
+    moved_from = chance.choice([None, at, chance.choice(blocks)])
     if moved_from is not None:
         content[moved_from:moved_from] = bytes(length)
     return moved_from not in {None, at}
