@@ -108,7 +108,14 @@ def start_recording(folder: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "cammcorder", "record", "--sim", "walk", "-o", "out.mp4"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     recording = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        # A shell that starts the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     unfinished = folder / "out.unfinished.mp4"
     while not (unfinished.exists() and unfinished.stat().st_size > 300_000):
