@@ -6,6 +6,7 @@ its own; it is trusted where it says the same as every intact fragment.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,6 +19,9 @@ from muxer.pcm import contiguous, frame_size
 from muxer.repair.movie import MovieTrack
 from muxer.repair.scan import Fragment, Hole, MovieBox
 from muxer.sample_table import SampleTable
+
+_LONGEST = 1 << 31
+"""Ticks by which a fragment with nothing intact behind it may run on."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -54,16 +58,41 @@ class Index:
 def in_order(fragments: Sequence[Fragment]) -> list[Fragment]:
     """Those that follow one another in number and in time.
 
-    What does not was in blocks of the disk that another recording has had before.
+    What does not was in blocks of the disk that another recording has had before. A fragment that
+    is not intact may say anything: it has to fit between those that are.
     """
     kept: list[Fragment] = []
-    until: dict[int, int] = {}
     for fragment in fragments:
-        early = any(table.dts[0] < until.get(track, 0) for track, table in fragment.tables.items())
-        if not early and (not kept or fragment.number > kept[-1].number):
+        if fragment.intact and _fits(fragment, kept, len(kept)):
             kept.append(fragment)
-            until |= {track: int(table.dts[-1]) for track, table in fragment.tables.items()}
+    for fragment in fragments:
+        if not fragment.intact:
+            place = bisect(kept, fragment.start, key=lambda other: other.start)
+            if _fits(fragment, kept, place):
+                kept.insert(place, fragment)
     return kept
+
+
+def _fits(fragment: Fragment, kept: Sequence[Fragment], place: int) -> bool:
+    """Whether it can stand at this place among fragments that do follow one another."""
+    if place and fragment.number <= kept[place - 1].number:
+        return False
+    if place < len(kept) and fragment.number >= kept[place].number:
+        return False
+    for track, table in fragment.tables.items():
+        before = _nearest(kept, range(place - 1, -1, -1), track)
+        first = int(before.dts[-1]) if before is not None else 0
+        if table.dts[0] < first:
+            return False
+        behind = _nearest(kept, range(place, len(kept)), track)
+        last = int(behind.dts[0]) if behind is not None else first + _LONGEST
+        if not fragment.intact and table.dts[-1] > last:
+            return False
+    return True
+
+
+def _nearest(kept: Sequence[Fragment], places: range, track: int) -> SampleTable | None:
+    return next((kept[n].tables[track] for n in places if track in kept[n].tables), None)
 
 
 def build_index(

@@ -178,10 +178,11 @@ def _read_fragment(source: Readable, at: int) -> Fragment | None:
     intact = len(data) == end - media and bool(is_intact(moof, data))
     if not intact:
         # Without the checksum the parts of the `moof` have to vouch for one another.
+        if end - media >= 1 << 31 or any((table.size <= 0).any() for table in tables.values()):
+            return None
         header = source.read(media - 8, 8)
         says = struct.pack(">I4s", end - media + 8, b"mdat")
-        empty = any((table.size <= 0).any() for table in tables.values())
-        if empty or any(found not in {0, said} for found, said in zip(header, says, strict=False)):
+        if any(found not in {0, said} for found, said in zip(header, says, strict=False)):
             return None
     return Fragment(at, end, number, tables, intact)
 

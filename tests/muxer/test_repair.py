@@ -425,6 +425,28 @@ def test_fragments_that_do_not_follow_are_of_another_recording(
     assert_sound(repaired(path, in_place=False), take, FRAGMENTS)
 
 
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("damage", [b"\0\0\0\xff\0\0\0\0", b"\x7f" * 8])
+def test_a_fragment_whose_times_are_damaged_harms_no_other(
+    take, unfinished, examine, path, at, damage
+):
+    """Its checksum fails, but for its times it looks whole."""
+    begin = places(unfinished, b"moof")[at]
+    tfdt = unfinished.index(b"tfdt", begin) + 8
+    examination = examine(unfinished[:tfdt] + damage + unfinished[tfdt + 8 :])
+    assert (examination.fragments, examination.intact) == (FRAGMENTS - 1, FRAGMENTS - 1)
+    out = repaired(path, in_place=False)
+    for track in (VIDEO, CAMM):
+        assert lost(take, out, track) == sorted(take.fragments[at][track])
+
+
+def test_a_fragment_that_claims_more_than_a_box_can_hold_is_none(unfinished, examine):
+    begin = places(unfinished, b"moof")[1]
+    row = unfinished.index(b"trun", begin) + 16
+    examination = examine(unfinished[: row + 4] + b"\x7f\xff\xff\xff" * 4 + unfinished[row + 20 :])
+    assert examination.fragments == FRAGMENTS - 1
+
+
 def test_what_was_inserted_moves_what_lies_behind_it():
     assert Hole(4096, 8192).place(np.array([4095, 4096])).tolist() == [4095, 8192]
 
