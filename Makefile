@@ -4,13 +4,14 @@
 #   make proof   the long proofs (not in `make test`)
 #   make check   format, lint, types, import contract
 #   make bench   tables of figures; asserts nothing
+#   make fuzz    ten minutes of bytes that nobody thought of, for what reads files
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test proof check format bench clean
+.PHONY: demo test proof check format bench fuzz clean
 
 demo: $(VENV)/run
 	$(BIN)/cammcorder demo
@@ -35,6 +36,11 @@ bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.writing
 
+fuzz: $(VENV)/test
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m fuzz reader -max_total_time=300
+	$(BIN)/python -m fuzz repair -max_total_time=300
+
 # The environment comes in two steps, so that the demo does not wait for the tools of the tests.
 # A stamp is newer than what it was made from, or the step is made again.
 $(VENV)/bin/python:
@@ -51,4 +57,4 @@ $(VENV)/test: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo benchmarks/.cache tests/interop/node_modules
+	rm -rf $(VENV) demo .fuzz benchmarks/.cache tests/interop/node_modules

@@ -29,6 +29,17 @@ def columns() -> Read:
     return read
 
 
+def blocks() -> Read:
+    """cammcorder: every packet, ten seconds at a time, in little memory."""
+    from muxer import reader
+
+    def read(path: str) -> int:
+        with reader.open(path) as clip:
+            return sum(map(len, clip.blocks()))
+
+    return read
+
+
 def telemetry_parser() -> Read:
     """Everything that telemetry-parser makes of a clip."""
     from telemetry_parser import Parser
@@ -87,7 +98,7 @@ def pyav() -> Read:
 
 READERS = {
     reader.__name__: reader
-    for reader in (columns, telemetry_parser, mapillary_motion, mapillary_gps, pyav)
+    for reader in (columns, blocks, telemetry_parser, mapillary_motion, mapillary_gps, pyav)
 }
 
 

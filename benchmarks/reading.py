@@ -63,6 +63,7 @@ FFPROBE = ("ffprobe", "-v", "error", "-select_streams", "d:0")
 READERS = (
     _probe("telemetry-parser", "telemetry_parser", "telemetry_parser"),
     _probe("cammcorder, columns", "cammcorder", "columns"),
+    _probe("cammcorder, blocks", "cammcorder", "blocks"),
     Reader(
         "cammcorder extract --to csv",
         process.python("cammcorder", "extract", "CLIP", "--to", "csv", "-o", "FOLDER", "--force"),

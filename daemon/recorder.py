@@ -25,7 +25,14 @@ class Recorder:
     """Turns deliveries of a rig's sources into a recording. One thread."""
 
     def __init__(
-        self, rig: Rig, path: Path, start_ns: int, filter_name: str, timescale: int
+        self,
+        rig: Rig,
+        path: Path,
+        start_ns: int,
+        *,
+        version: str,
+        filter_name: str,
+        timescale: int,
     ) -> None:
         self._rig = rig
         self._utc_offset_ns = rig.clock.utc_ns() - rig.clock.now_ns()
@@ -35,7 +42,12 @@ class Recorder:
         self._fused_until_ns = 0
         self._declination: float | None = None
         self._heading = "arbitrary" if rig.mag is None else "magnetic north"
-        self.metadata: Mapping[str, Any] = {"unfinished": True, **rig.about}
+        self._writer = {"name": "cammcorder", "version": version}
+        self.metadata: Mapping[str, Any] = {
+            "writer": self._writer,
+            "unfinished": True,
+            **rig.about,
+        }
         self.recording = Recording(
             path,
             rig.camera.formats if rig.camera is not None else (),
@@ -80,9 +92,9 @@ class Recorder:
             self.recording.end_video()
         self.recording.advance(delivery.at_ns)
 
-    def finish(self, end_ns: int, version: str, *, copy: bool) -> RecordingStatistics:
+    def finish(self, end_ns: int, *, copy: bool) -> RecordingStatistics:
         """Write the rest and finalise the file; the sources have ended."""
-        self.metadata = self._metadata(version)
+        self.metadata = self._metadata()
         return self.recording.finish(end_ns, self._description(self.zero_ns), copy=copy)
 
     def _inertial(self, inertial: Inertial) -> list[Samples]:
@@ -142,16 +154,23 @@ class Recorder:
 
     def _description(self, zero_ns: int) -> MovieDescription:
         rig = self._rig
-        return MovieDescription(self._utc(zero_ns), rig.make, rig.model, self.metadata)
+        return MovieDescription(
+            self._utc(zero_ns),
+            rig.make,
+            rig.model,
+            self.metadata,
+            serial=rig.serial,
+            firmware=" ".join(self._writer.values()),
+        )
 
-    def _metadata(self, version: str) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         """The clip's own account of itself; docs/FILE-FORMAT.md describes the keys."""
         rig = self._rig
         gps = rig.gps
         by_gps = gps is not None and gps.gps_time_ns_at(self.zero_ns) is not None
         statistics = self.recording.statistics()
         metadata: dict[str, Any] = {
-            "writer": {"name": "cammcorder", "version": version},
+            "writer": self._writer,
             "movie": {
                 "zero_monotonic_ns": self.zero_ns,
                 "zero_utc": self._utc(self.zero_ns).isoformat(timespec="microseconds"),
@@ -166,6 +185,7 @@ class Recorder:
         }
         if self._fuser is not None:
             metadata["mount"] = rig.mount.tolist()
+            metadata["calibration"] = "none"  # the chips' own values, only turned
             metadata["fusion"] = {
                 **asdict(self._fuser.statistics),
                 "heading": self._heading,

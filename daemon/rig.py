@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +43,7 @@ class Rig:
     """Sources and what must be known of them. A context manager: leaving it closes what it holds.
 
     `mount`       R_camera,sensor of the inertial sensor (3, 3)
+    `serial`      number of the rig, where it has one
     `about`       what the clip should remember of the rig besides its sources
     `warm_up_ns`  how long the sensors run before the camera starts
     `begin`       called when it does
@@ -55,6 +57,7 @@ class Rig:
     mount: Array = field(default_factory=lambda: np.eye(3))
     make: str = "cammcorder"
     model: str = "rig"
+    serial: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     warm_up_ns: int = _WARM_UP_NS
     begin: Callable[[], None] = _nothing
@@ -85,12 +88,7 @@ class Rig:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.holds.close()
 
 
@@ -128,13 +126,28 @@ def hardware_rig(
     `mount` says where the inertial sensor's x, y and z axes point, seen from behind the camera.
     """
     clock = HostClock()
-    rig = Rig(clock, mount=mount_from_axes(x=mount[0], y=mount[1], z=mount[2]), model=_host_model())
+    configuration = {"i2c": i2c_bus, "gps": gps_port, "mount": ",".join(mount)}
+    if gps_port is not None:
+        configuration["baud"] = gps_baud
+    model, serial = _device_tree("model"), _device_tree("serial-number")
+    host = {"name": platform.node(), "model": model, "system": platform.platform()}
+    rig = Rig(
+        clock,
+        mount=mount_from_axes(x=mount[0], y=mount[1], z=mount[2]),
+        model=model or "rig",
+        serial=serial,
+        about={"host": _known(host), "configuration": _known(configuration)},
+    )
     if i2c_bus is not None:
         bus = rig.holds.enter_context(LinuxI2C(i2c_bus))
         rig.imu, rig.mag = _motion_sources(bus, clock)
     if gps_port is not None:
         rig.gps = GpsSource(
-            clock, gps_port, lambda clock: GpsReceiver(gps_port, gps_baud, clock), Latency()
+            clock,
+            gps_port,
+            lambda clock: GpsReceiver(gps_port, gps_baud, clock),
+            Latency(),
+            identity=_usb_device(gps_port),
         )
     if video is not None:
         rig.camera = CameraSource(FileCamera(video, clock), clock)
@@ -190,7 +203,7 @@ def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig
     rig = Rig(
         clock,
         model="replay",
-        about={"replay": {key: value for key, value in about.items() if value}},
+        about={"replay": _known(about)},
         warm_up_ns=0,
     )
     receiver = ReplayedReceiver(clock, log, _DEFAULT_BAUD) if log is not None else None
@@ -220,9 +233,30 @@ _BOOTED_NS = 3_600_000_000_000
 """CLOCK_MONOTONIC of a simulated host: up for an hour, so that nothing starts at zero."""
 
 
-def _host_model() -> str:
-    """What the host calls itself, "Raspberry Pi 5 Model B Rev 1.0"; "rig" where it does not."""
+def _device_tree(name: str) -> str:
+    """What the host says of itself: `model` "Raspberry Pi 5 Model B Rev 1.0", `serial-number`.
+
+    Empty where it has no device tree, as PCs have none.
+    """
     try:
-        return Path("/proc/device-tree/model").read_text().rstrip("\0") or "rig"
+        return (_DEVICE_TREE / name).read_text().rstrip("\0")
     except OSError:
-        return "rig"
+        return ""
+
+
+_DEVICE_TREE = Path("/proc/device-tree")
+
+
+def _usb_device(port: str) -> Mapping[str, str]:
+    """What a device at a USB port says of itself; nothing of one that is wired to the host."""
+    from serial.tools.list_ports import comports
+
+    for found in comports():
+        if os.path.realpath(port) == os.path.realpath(found.device):
+            texts = {name: getattr(found, name) for name in ("manufacturer", "product")}
+            return _known({**texts, "serial": found.serial_number})
+    return {}
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, "")}

@@ -103,7 +103,12 @@ class RecordingSession:
                 source.open()
             self._start_ns = clock.now_ns() + rig.warm_up_ns
             recorder = Recorder(
-                rig, self._unfinished, self._start_ns, self._filter_name, self._timescale
+                rig,
+                self._unfinished,
+                self._start_ns,
+                version=self._version,
+                filter_name=self._filter_name,
+                timescale=self._timescale,
             )
             writer = threading.Thread(target=self._write, args=(recorder,), name="writer")
             writer.start()
@@ -205,7 +210,7 @@ class RecordingSession:
 
     def _finish(self, recorder: Recorder, end_ns: int) -> Result:
         try:
-            statistics = recorder.finish(end_ns, self._version, copy=self._faststart)
+            statistics = recorder.finish(end_ns, copy=self._faststart)
             recorder.recording.rename(self._output)
         except (CammError, OSError) as error:
             raise self._as_error(error) from None

@@ -12,6 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -292,7 +293,7 @@ class GpsSource(Source):
     A fix is stamped with the moment of its GPS time, which the receiver's messages tell some tenths
     of a second later; `latency` says how many at the least and at the most. The first fixes wait
     for a few more, because one arrival alone may be late by all of that. `ended` tells of a
-    replayed log that all of it has been sent.
+    replayed log that all of it has been sent. `identity` is what is known of the receiver itself.
     """
 
     def __init__(
@@ -302,8 +303,10 @@ class GpsSource(Source):
         make: Callable[[Clock], GpsReceiver],
         latency: Latency,
         ended: Callable[[], bool] = lambda: False,
+        identity: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__("gps", clock)
+        self._identity = identity
         self._port = port
         self._make = make
         self._latency = latency
@@ -331,6 +334,7 @@ class GpsSource(Source):
     def describe(self) -> Mapping[str, Any]:
         return {
             "port": self._port,
+            **self._identity,
             **(asdict(self._receiver.statistics) if self._receiver else {}),
             "latency_assumed_ns": [self._latency.shortest_ns, self._latency.longest_ns],
             "clock_fit": asdict(self._fit.statistics),

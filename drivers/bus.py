@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Self
 
 from drivers.errors import BusError
@@ -44,12 +43,7 @@ class I2CBus(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

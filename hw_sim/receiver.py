@@ -8,8 +8,10 @@ import os
 import threading
 import time
 import tty
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -92,36 +94,17 @@ class SerialLine:
         self._clock.wake(self._slave)
 
 
-class SimulatedReceiver:
-    """A receiver that walks with the rig and reports what a real one would, late and a bit wrong.
+class Receiver(ABC):
+    """What speaks on a serial line, from `start` until it is closed; a back-end says what.
 
-    Its epochs lie on whole fractions of a GPS second. The position wanders slowly (a first-order
-    Gauss-Markov process), the velocity has white noise.
+    `name` is what the back-end calls its thread.
     """
 
-    def __init__(
-        self,
-        clock: VirtualClock,
-        quality: GpsQuality,
-        place: Place,
-        trajectory: Trajectory,
-        start: datetime,
-        start_ns: int,
-        seed: int,
-    ) -> None:
-        """Take `start`, the UTC at `start_ns` of CLOCK_MONOTONIC, and what moves and errs."""
+    name: ClassVar[str]
+
+    def __init__(self, clock: VirtualClock, baud: int) -> None:
         self._clock = clock
-        self._quality = quality
-        self._place = place
-        self._trajectory = trajectory
-        self._start_ns = start_ns
-        since = (start - GPS_EPOCH) // timedelta(microseconds=1)
-        self._gps_start_ns = since * 1000 + LEAP_SECONDS * 1_000_000_000
-        self._host_rate = 1 + quality.host_clock_ppm * 1e-6
-        self._noise = np.random.default_rng(seed)
-        self._wander = self._noise.standard_normal(3)
-        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch]] = []
-        self._line = SerialLine(clock, quality.baud)
+        self._line = SerialLine(clock, baud)
 
     @property
     def path(self) -> str:
@@ -135,11 +118,48 @@ class SimulatedReceiver:
 
     def start(self) -> None:
         """Begin to send."""
-        self._line.start(self._run, "simulated receiver")
+        self._line.start(self._run, self.name)
 
     def close(self) -> None:
         """Fall silent, and give the terminal back. May be called twice."""
         self._line.close()
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Send, until the line is closed or there is no more."""
+
+
+class SimulatedReceiver(Receiver):
+    """A receiver that walks with the rig and reports what a real one would, late and a bit wrong.
+
+    Its epochs lie on whole fractions of a GPS second. The position wanders slowly (a first-order
+    Gauss-Markov process), the velocity has white noise.
+    """
+
+    name = "simulated receiver"
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        quality: GpsQuality,
+        place: Place,
+        trajectory: Trajectory,
+        start: datetime,
+        start_ns: int,
+        seed: int,
+    ) -> None:
+        """Take `start`, the UTC at `start_ns` of CLOCK_MONOTONIC, and what moves and errs."""
+        super().__init__(clock, quality.baud)
+        self._quality = quality
+        self._place = place
+        self._trajectory = trajectory
+        self._start_ns = start_ns
+        since = (start - GPS_EPOCH) // timedelta(microseconds=1)
+        self._gps_start_ns = since * 1000 + LEAP_SECONDS * 1_000_000_000
+        self._host_rate = 1 + quality.host_clock_ppm * 1e-6
+        self._noise = np.random.default_rng(seed)
+        self._wander = self._noise.standard_normal(3)
+        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch]] = []
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """The epochs sent so far.

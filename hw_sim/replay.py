@@ -13,7 +13,7 @@ from pathlib import Path
 
 from camm import UsageError
 from hw_sim.clock import VirtualClock
-from hw_sim.receiver import SerialLine
+from hw_sim.receiver import Receiver
 
 _LATENCY_NS = 200_000_000
 _FIRST_EPOCH_NS = 100_000_000
@@ -33,13 +33,16 @@ class Burst:
     epoch_ms: int
 
 
-class ReplayedReceiver:
+class ReplayedReceiver(Receiver):
     """A log through a pty, byte for byte, at the pace of its own epochs.
 
     The first epoch is 100 ms after `start`; each burst begins 200 ms after its epoch, or when the
-    line is free. `duration_ns` and `last_epoch_ns` count from `start` and are known before.
+    line is free. `duration_ns` and `last_epoch_ns` count from `start` and are known before; `done`
+    says when all is through and the line has been silent a while.
     UsageError where the log cannot be read or is empty.
     """
+
+    name = "replayed receiver"
 
     def __init__(self, clock: VirtualClock, log_path: str | Path, baud: int = 115_200) -> None:
         try:
@@ -49,32 +52,13 @@ class ReplayedReceiver:
         self._bursts = split_epochs(data)
         if not self._bursts:
             raise UsageError(f"{log_path} is empty: there is nothing to replay")
+        super().__init__(clock, baud)
         self.done = False
-        self._clock = clock
-        self._line = SerialLine(clock, baud)
         end_ns = 0
         for burst in self._bursts:
             end_ns = max(end_ns, _first_byte_ns(burst)) + self._line.duration_ns(len(burst.data))
         self.duration_ns = end_ns
         self.last_epoch_ns = _first_byte_ns(self._bursts[-1]) - _LATENCY_NS
-
-    @property
-    def path(self) -> str:
-        """The terminal to open."""
-        return self._line.path
-
-    @property
-    def lost(self) -> int:
-        """Bytes lost because nobody read."""
-        return self._line.lost
-
-    def start(self) -> None:
-        """Begin to send; `done` says when all is through and the line has been silent a while."""
-        self._line.start(self._run, "replayed receiver")
-
-    def close(self) -> None:
-        """Fall silent, and give the terminal back. May be called twice."""
-        self._line.close()
 
     def _run(self) -> None:
         start_ns = self._clock.now_ns()

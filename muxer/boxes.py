@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from muxer.errors import Mp4Error
+
+Piece: TypeAlias = bytes | bytearray
+"""Part of a box that is kept in pieces, one behind another: large tables need no copies then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,15 @@ def require(data: bytes, *path: bytes) -> bytes:
 
 def box(kind: bytes, *parts: bytes) -> bytes:
     """A box as bytes."""
-    body = b"".join(parts)
-    if len(body) + 8 < 1 << 32:
-        return struct.pack(">I4s", len(body) + 8, kind) + body
-    return struct.pack(">I4sQ", 1, kind, len(body) + 16) + body
+    return b"".join(nested(kind, parts))
+
+
+def nested(kind: bytes, pieces: Sequence[Piece]) -> list[Piece]:
+    """A box around pieces, in pieces."""
+    size = sum(map(len, pieces)) + 8
+    if size < 1 << 32:
+        return [struct.pack(">I4s", size, kind), *pieces]
+    return [struct.pack(">I4sQ", 1, kind, size + 8), *pieces]
 
 
 def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:

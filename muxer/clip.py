@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,9 @@ from muxer.source import ByteSource
 from muxer.track import CammTrack, Track
 
 __all__ = ["CammTrack", "Clip", "Track"]
+
+_NAMED = 8
+"""Damaged fragments whose place is told; of more there is the number."""
 
 
 class Clip(Motion):
@@ -48,7 +51,7 @@ class Clip(Motion):
         fragmented: bool,
         moov_first: bool,
         madv_boxes: Mapping[bytes, bytes],
-        damaged_fragments: int,
+        damage: Collection[tuple[int, int]],
     ) -> None:
         self._source = source
         self.path = source.name
@@ -61,7 +64,7 @@ class Clip(Motion):
         self.fragmented = fragmented
         self.moov_first = moov_first
         self.madv = Madv(madv_boxes, self.video) if madv_boxes else None
-        self._damaged_fragments = damaged_fragments
+        self._damage = damage  # grows while fragments are read
 
     @property
     def fetched(self) -> tuple[int, int]:
@@ -110,8 +113,11 @@ class Clip(Motion):
     def faults(self) -> dict[str, int]:
         """What was found in reading besides what was sought: a reason, and how many times."""
         faults = dict(self.survey.faults)
-        if self._damaged_fragments:
-            faults["damaged fragments at the end"] = self._damaged_fragments
+        damage = sorted(self._damage)
+        for start, end in damage[:_NAMED]:
+            faults[f"damaged fragment, bytes {start} to {end}"] = 1
+        if len(damage) > _NAMED:
+            faults["damaged fragments behind that"] = len(damage) - _NAMED
         return faults
 
     @cached_property

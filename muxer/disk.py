@@ -5,21 +5,38 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-_COPIED_AT_ONCE = 1 << 20
+_COPIED_AT_ONCE = _WRITTEN_AT_ONCE = 1 << 20
+_TOLD_EVERY = 1 << 26
 _FALLOC_FL_INSERT_RANGE = 0x20
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
-def write_all(fd: int, data: bytes, at: int) -> None:
+def write_all(fd: int, data: bytes | bytearray, at: int) -> None:
     """Write all of it, however much of it the system takes at a time."""
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, at)
         at += written
         view = view[written:]
+
+
+def write_pieces(fd: int, pieces: Iterable[bytes | bytearray], at: int) -> None:
+    """Write pieces one behind another: the small ones together, the large ones uncopied."""
+    small = bytearray()
+    for piece in pieces:
+        if len(small) + len(piece) < _WRITTEN_AT_ONCE:
+            small += piece
+        else:
+            for data in (small, piece):
+                write_all(fd, data, at)
+                at += len(data)
+            small = bytearray()
+    write_all(fd, small, at)
 
 
 def insert_range(fd: int, offset: int, length: int) -> None:
@@ -46,6 +63,43 @@ def copy_range(source: int, offset: int, target: int, at: int, length: int) -> N
         if not done:
             raise OSError(errno.EIO, "the file ended while it was copied")
         offset, at, length = offset + done, at + done, length - done
+
+
+def copy_watched(
+    source: int, offset: int, target: int, at: int, length: int, watch: Callable[[int], None]
+) -> None:
+    """As `copy_range`; `watch` is told now and then how many bytes have been copied."""
+    for done in range(0, length, _TOLD_EVERY):
+        part = min(_TOLD_EVERY, length - done)
+        copy_range(source, offset + done, target, at + done, part)
+        watch(done + part)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
+    """A file's descriptor, closed in the end."""
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[int]:
+    """A new file under a hidden name, which gets its own once it has been written and synced.
+
+    A file of that name is replaced. Nothing is left if anything goes wrong.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with opened(part, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
+            yield fd
+            os.fsync(fd)
+        part.replace(path)
+        sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

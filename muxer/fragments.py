@@ -7,10 +7,11 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
-from muxer.boxes import Box, box, children, find, full_box, require, version_and_flags
+from muxer.boxes import Box, box, children, find, full_box, nested, require, version_and_flags
 from muxer.errors import Mp4Error
 from muxer.sample_table import Ints, SampleTable
 
@@ -20,6 +21,8 @@ CHECKSUM_UUID = uuid.UUID("0a3d7c5e-91f2-4c0b-8f6d-2f1e5b7a9c44")
 _DEFAULT_BASE_IS_MOOF = 0x020000
 _TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS, _TRUN_CTS = 0x100, 0x200, 0x400, 0x800
 _SYNC_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000
+_MOOF_SIZE, _TRAF_SIZE, _ROW_SIZE = 52, 64, 16
+"""Bytes of a `moof` as it is written here without its `traf`s, of one without rows, of a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,16 +54,17 @@ def write_fragment(number: int, runs: Sequence[Run], at: int) -> tuple[bytes, li
     The last box in the `moof` is a checksum over all of it and the data, by which a repair knows
     what a power cut has left whole.
     """
-    lengths = [len(run.data) for run in runs]
-    size = len(_moof(number, runs, [0] * len(runs)))
-    starts = np.cumsum([size + 8, *lengths])[:-1].tolist()
-    if starts and starts[-1] >= 1 << 31:  # `trun` counts up to there, and signed
+    at_data = _MOOF_SIZE + sum(_TRAF_SIZE + _ROW_SIZE * len(run.size) for run in runs) + 8
+    starts = list(accumulate((len(run.data) for run in runs), initial=at_data))
+    if starts[-2] >= 1 << 31:  # `trun` counts up to there, and signed
         raise Mp4Error("one fragment holds more than 2 GiB: cut it sooner")
     moof = _moof(number, runs, starts)[:-4]
-    data = b"".join(run.data for run in runs)
-    check = zlib.crc32(data, zlib.crc32(moof))
-    tables = [run.table(at + start) for run, start in zip(runs, starts, strict=True)]
-    return moof + struct.pack(">I", check) + box(b"mdat", data), tables
+    check = zlib.crc32(moof)
+    for run in runs:
+        check = zlib.crc32(run.data, check)
+    mdat = nested(b"mdat", [run.data for run in runs])
+    tables = [run.table(at + start) for run, start in zip(runs, starts, strict=False)]
+    return b"".join([moof, struct.pack(">I", check), *mdat]), tables
 
 
 def is_intact(moof: bytes, data: bytes) -> bool | None:
@@ -74,15 +78,17 @@ def is_intact(moof: bytes, data: bytes) -> bool | None:
 
 
 def _moof(number: int, runs: Sequence[Run], starts: Sequence[int]) -> bytes:
-    trafs = (_traf(run, start) for run, start in zip(runs, starts, strict=True))
+    trafs = map(_traf, runs, starts)
     header = full_box(b"mfhd", 0, 0, struct.pack(">I", number))
     return box(b"moof", header, *trafs, box(b"uuid", CHECKSUM_UUID.bytes, bytes(4)))
 
 
 def _traf(run: Run, start: int) -> bytes:
-    durations = np.diff(run.dts, append=run.dts[-1] + run.duration)
-    flags = np.where(run.keyframe, _SYNC_SAMPLE, _OTHER_SAMPLE)
-    rows = np.stack([durations, run.size, flags, run.cts_offset & 0xFFFFFFFF], axis=1)
+    rows = np.empty((len(run.size), 4), ">u4")
+    rows[:, 0] = np.diff(run.dts, append=run.dts[-1] + run.duration)
+    rows[:, 1] = run.size
+    rows[:, 2] = np.where(run.keyframe, _SYNC_SAMPLE, _OTHER_SAMPLE)
+    rows[:, 3] = run.cts_offset  # wraps below zero to two's complement, as the box wants it
     return box(
         b"traf",
         full_box(b"tfhd", 0, _DEFAULT_BASE_IS_MOOF, struct.pack(">I", run.track)),
@@ -92,7 +98,7 @@ def _traf(run: Run, start: int) -> bytes:
             1,  # composition offsets are signed
             0x1 | _TRUN_DURATION | _TRUN_SIZE | _TRUN_FLAGS | _TRUN_CTS,
             struct.pack(">Ii", len(rows), start),
-            rows.astype(">u4").tobytes(),
+            rows.tobytes(),
         ),
     )
 

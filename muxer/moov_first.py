@@ -18,14 +18,18 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from muxer.boxes import box
-from muxer.disk import copy_range, insert_range, write_all
+from muxer.boxes import Piece, box
+from muxer.disk import copy_range, insert_range, write_all, write_pieces
 
 HEAD = 4096
 """Bytes before everything that is recorded: a block of every usual file system."""
+
+Build: TypeAlias = Callable[[int], Sequence[Piece]]
+"""What gives the `moov` for media that lie so many bytes further on."""
 
 _SECTOR = 512
 _MAGIC = b"cammcorder moves:"
@@ -67,26 +71,25 @@ def read_journal(head: bytes, size: int) -> Journal | None:
     return journal if under_way else None
 
 
-def room_for(moov: bytes) -> int:
+def room_for(moov: Sequence[Piece]) -> int:
     """How many bytes must be inserted for a `moov` and a `free` box behind it to fit in front."""
-    missing = _SECTOR + len(moov) + 8 - HEAD
+    missing = _SECTOR + _size(moov) + 8 - HEAD
     return max(0, -(-missing // HEAD) * HEAD)
 
 
-def fitting(build: Callable[[int], bytes]) -> tuple[int, bytes]:
+def fitting(build: Build) -> tuple[int, Sequence[Piece]]:
     """How far media must move for the `moov` to fit before it, and the `moov` for that."""
     moov = build(0)
-    while (shift := room_for(moov)) and len(moved := build(shift)) != len(moov):
+    while (shift := room_for(moov)) and _size(moved := build(shift)) != _size(moov):
         moov = moved  # its offsets have become 64-bit ones
     return shift, moved if shift else moov
 
 
-def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Callable[[int], bytes]) -> bool:
+def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Build) -> bool:
     """Bring the `moov` at `moov_at`, the last box of a finished file, to the front.
 
-    `free_at` is where the `free` box before HEAD begins; `build(shift)` gives the `moov` for media
-    that lies `shift` bytes further on. False where the file system cannot insert a range; the file
-    is then as it was.
+    `free_at` is where the `free` box before HEAD begins. False where the file system cannot insert
+    a range; the file is then as it was.
     """
     shift, moov = fitting(build)
     if shift:
@@ -102,9 +105,9 @@ def bring_moov_first(fd: int, free_at: int, moov_at: int, build: Callable[[int],
     return True
 
 
-def complete_move(fd: int, free_at: int, moov_at: int, shift: int, moov: bytes) -> None:
+def complete_move(fd: int, free_at: int, moov_at: int, shift: int, moov: Sequence[Piece]) -> None:
     """Steps 3 to 5, for which the room has been made."""
-    write_all(fd, moov + _padding(shift, moov), _SECTOR)
+    write_pieces(fd, [*moov, _padding(shift, moov)], _SECTOR)
     os.fdatasync(fd)
     write_all(fd, struct.pack(">I", _SECTOR - free_at), free_at)
     os.fdatasync(fd)
@@ -112,24 +115,26 @@ def complete_move(fd: int, free_at: int, moov_at: int, shift: int, moov: bytes) 
     os.fdatasync(fd)
 
 
-def copy_moov_first(
-    fd: int, out: int, free_at: int, moov_at: int, build: Callable[[int], bytes]
-) -> None:
+def copy_moov_first(fd: int, out: int, free_at: int, moov_at: int, build: Build) -> None:
     """Write a finished file to the empty file `out` with its `moov` first, copying the media."""
     shift, moov = fitting(build)
-    write_all(out, front(os.pread(fd, free_at, 0), shift, moov), 0)
+    write_pieces(out, front(os.pread(fd, free_at, 0), shift, moov), 0)
     copy_range(fd, HEAD, out, HEAD + shift, moov_at - HEAD)
     os.fsync(out)
 
 
-def front(ftyp: bytes, shift: int, moov: bytes) -> bytes:
+def front(ftyp: bytes, shift: int, moov: Sequence[Piece]) -> list[Piece]:
     """What stands before media at HEAD + `shift`, up to the header of the last `free` box."""
-    return ftyp + free_box(_SECTOR - len(ftyp)) + moov + _padding(shift, moov)
+    return [ftyp, free_box(_SECTOR - len(ftyp)), *moov, _padding(shift, moov)]
 
 
-def _padding(shift: int, moov: bytes) -> bytes:
+def _padding(shift: int, moov: Sequence[Piece]) -> bytes:
     """The header of the `free` box between the `moov` and the media."""
-    return struct.pack(">I4s", HEAD + shift - _SECTOR - len(moov), b"free")
+    return struct.pack(">I4s", HEAD + shift - _SECTOR - _size(moov), b"free")
+
+
+def _size(pieces: Sequence[Piece]) -> int:
+    return sum(map(len, pieces))
 
 
 def free_box(size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +38,7 @@ class Survey:
     blocks: int
 
 
-class Motion:
+class Motion(ABC):
     """Attributes with the specification's names give motion metadata as columns:
 
     `gyro.t_ns` is int64[N] nanoseconds from the first video frame, `gyro.data` float32 (N, 3);
@@ -47,13 +48,13 @@ class Motion:
     Columns hold everything at once. `blocks` goes through a clip of any length in little memory.
     """
 
+    @abstractmethod
     def record_blocks(self, seconds: float | None = None) -> Iterator[Records]:
         """All packets in the order of the file, told apart but not decoded.
 
         A block spans up to `seconds` (its edges lie at their multiples), and never holds more than
         some ten thousand samples.
         """
-        raise NotImplementedError
 
     def blocks(self, kind: PacketType | None = None, seconds: float = 10) -> Iterator[Samples]:
         """All packets of one type, or of all types, in blocks of up to `seconds`.

@@ -2,18 +2,21 @@
 
 One dataclass a box (ISO/IEC 14496-12, section 8), each with `read` and `write` that undo one
 another. Versions: written as 1 (64-bit times), read as either. Matrices and layers have their usual
-values and are not kept.
+values and are not kept. At the end what is built of them, by the recorder and by a repair alike:
+the `trak` around a track's samples, and the `ftyp` for what the tracks are.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from muxer.boxes import full_box, version_and_flags
+from muxer.boxes import Piece, box, full_box, nested, version_and_flags
 from muxer.errors import Mp4Error
+from muxer.written_table import WrittenTable
 
 _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 _UNITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -71,7 +74,10 @@ class MovieHeader:
 
 @dataclass(frozen=True, slots=True)
 class TrackHeader:
-    """`tkhd`: number, duration in the movie's timescale, size of the picture in pixels."""
+    """`tkhd`: number, duration in the movie's timescale, size of the picture in pixels.
+
+    Of tracks with the same `alternate_group` but 0 only one is to be played at a time.
+    """
 
     track: int
     created: datetime | None
@@ -79,6 +85,7 @@ class TrackHeader:
     width: float = 0
     height: float = 0
     volume: int = 0
+    alternate_group: int = 0
 
     def write(self) -> bytes:
         time = mp4_time(self.created)
@@ -87,7 +94,7 @@ class TrackHeader:
             1,
             0x7,  # enabled, in the movie, in the preview
             struct.pack(">QQI4xQ", time, time, self.track, self.duration),
-            struct.pack(">8xHHHH", 0, 0, self.volume << 8, 0),
+            struct.pack(">8xHHHH", 0, self.alternate_group, self.volume << 8, 0),
             _UNITY,
             struct.pack(">II", round(self.width * 65536), round(self.height * 65536)),
         )
@@ -97,10 +104,16 @@ class TrackHeader:
         version, _ = version_and_flags(content)
         created, _, track, duration = _unpack("tkhd", ">QQI4xQ" if version else ">III4xI", content)
         at = 40 if version else 28
-        (volume,) = _unpack("tkhd", ">H", content, at + 8)
+        group, volume = _unpack("tkhd", ">HH", content, at + 6)
         width, height = _unpack("tkhd", ">II", content, at + 48)
         return cls(
-            track, from_mp4_time(created), duration, width / 65536, height / 65536, volume >> 8
+            track,
+            from_mp4_time(created),
+            duration,
+            width / 65536,
+            height / 65536,
+            volume >> 8,
+            group,
         )
 
 
@@ -178,3 +191,58 @@ class EditList:
             raise Mp4Error(f"box 'elst' claims {count} edits in {len(content)} bytes")
         rows = (_unpack("elst", layout, content, 8 + i * size) for i in range(count))
         return cls(tuple(Edit(duration, media_time) for duration, media_time in rows))
+
+
+def write_ftyp(sample_entries: Iterable[bytes]) -> bytes:
+    """`ftyp` of a file with such tracks.
+
+    AV1 has a brand of its own (AV1 Codec ISO Media File Format Binding, 2.1).
+    """
+    av1 = any(entry[4:8] == b"av01" for entry in sample_entries)
+    brands = [b"isom", b"iso6", b"mp41", *([b"av01"] if av1 else [])]
+    return box(b"ftyp", b"isom", struct.pack(">I", 0x200), *brands)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackBoxes:
+    """What a `trak` says but for its samples and when they are shown.
+
+    `header`, `media`  their durations do not count: the samples tell them
+    `in_trak`, `in_mdia`, `in_minf`  whole boxes beside those that are made here
+    """
+
+    header: TrackHeader
+    media: MediaHeader
+    in_trak: tuple[bytes, ...] = ()
+    in_mdia: tuple[bytes, ...] = ()
+    in_minf: tuple[bytes, ...] = ()
+
+    def write(
+        self, table: WrittenTable, movie_timescale: int, *, ahead: int = 0, shift: int = 0
+    ) -> tuple[list[Piece], int]:
+        """The `trak` box, and the track's duration in the movie's timescale.
+
+        The table's times run `ahead` of the movie's by so many ticks; the media lie `shift` bytes
+        further on than it says.
+        """
+
+        def movie_ticks(ticks: int) -> int:
+            # Up: no reader may lose the last one.
+            return -(-ticks * movie_timescale // self.media.timescale)
+
+        # In the file time starts at the first sample, and an edit list says where that is. A pause
+        # must end where something is shown: FFmpeg moves what is shown first to its end.
+        first = table.first - ahead
+        delay = max(table.shown_from - ahead, 0)
+        media_time = max(delay - first, 0)
+        shown = movie_ticks(max(table.shown_until - table.first - media_time, 0))
+        edits = [Edit(movie_ticks(delay), -1)] if delay else []
+        if edits or media_time:
+            edits.append(Edit(shown, media_time))
+        duration = movie_ticks(delay) + shown
+        elst = [box(b"edts", EditList(tuple(edits)).write())] if edits else []
+        minf = nested(b"minf", [*self.in_minf, *table.stbl(shift)])
+        mdhd = replace(self.media, duration=table.end - table.first).write()
+        mdia = nested(b"mdia", [mdhd, *self.in_mdia, *minf])
+        tkhd = replace(self.header, duration=duration).write()
+        return nested(b"trak", [tkhd, *elst, *self.in_trak, *mdia]), duration

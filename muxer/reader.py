@@ -6,7 +6,9 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Self
 
 from muxer import file_boxes
@@ -14,13 +16,12 @@ from muxer.boxes import Box, children, parse_header
 from muxer.clip import Clip
 from muxer.errors import Mp4Error, NoCammError
 from muxer.file_boxes import Memory
-from muxer.fragments import read_mvex
 from muxer.madv import find_madv
 from muxer.moov_first import HEAD, read_journal
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
 from muxer.recording_file import METADATA_UUID
 from muxer.source import ByteSource, open_source
-from muxer.stored_fragments import FragmentedTable, StoredFragments
+from muxer.stored_fragments import Damage, FragmentedTable, StoredFragments, next_fragment
 from muxer.stored_table import StoredTable
 from muxer.track import CammTrack, Track
 
@@ -61,12 +62,11 @@ def require_motion(clip: Clip) -> Clip:
     return clip if clip.madv is not None else require_camm(clip)
 
 
-def top_level(source: ByteSource, shift: int = 0) -> Iterator[Box]:
-    """The boxes of a file one after another; the last may claim to end behind the file.
+def top_level(source: ByteSource, shift: int = 0, at: int = 0) -> Iterator[Box]:
+    """The boxes of a file one after another from byte `at`; the last may claim to end behind it.
 
     `shift` is how far everything behind HEAD has moved, in a file whose move was interrupted.
     """
-    at = 0
     while source.size - at >= 8:
         head = source.read(at, 16)
         found = parse_header(head, 0, source.size - at)
@@ -77,7 +77,7 @@ def top_level(source: ByteSource, shift: int = 0) -> Iterator[Box]:
 def _read(source: ByteSource) -> Clip:
     journal = read_journal(source.read(0, HEAD), source.size)
     shift = journal.shift if journal is not None else 0
-    boxes = _whole_file(source, shift)
+    boxes, damage = _whole_file(source, shift)
     moov = next((box for box in boxes if box.kind == b"moov" and box.end <= source.size), None)
     if moov is None:
         raise Mp4Error(
@@ -97,13 +97,10 @@ def _read(source: ByteSource) -> Clip:
     for trak in inside.get(b"trak", ()):
         traks.append(_Trak.find(tables, trak, room, shift))
         room -= traks[-1].stored.count
-    fragments, damaged = None, 0
+    fragments = None
     if mvex := inside.get(b"mvex"):
-        moofs = [box for box in boxes if box.kind == b"moof" and box.end <= source.size]
-        media = {box.start: box for box in boxes if box.kind == b"mdat"}
-        defaults = read_mvex(tables.read(mvex[0].start, mvex[0].end - mvex[0].start))
-        fragments = StoredFragments.open(source, moofs, media, defaults, room)
-        damaged = len(moofs) - len(fragments.moofs)
+        content = tables.read(mvex[0].start, mvex[0].end - mvex[0].start)
+        fragments = StoredFragments.open(source, boxes, content, room, damage)
     udta = b"".join(file_boxes.content(tables, box) for box in inside.get(b"udta", [])[:1])
     media_at = next((box.start for box in boxes if box.kind == b"mdat"), source.size)
     return Clip(
@@ -116,25 +113,58 @@ def _read(source: ByteSource) -> Clip:
         fragmented=fragments is not None,
         moov_first=moov.start < media_at,
         madv_boxes=find_madv(udta),
-        damaged_fragments=damaged,
+        damage=damage,
     )
 
 
-def _whole_file(source: ByteSource, shift: int) -> list[Box]:
-    """All boxes of the file up to its end, or to damage; Mp4Error where it begins with none."""
-    boxes: list[Box] = []
-    try:
-        for box in top_level(source, shift):
-            if not boxes and box.kind not in _TOP_LEVEL:
-                break
-            boxes.append(box)
-    except Mp4Error:
-        pass
-    if not boxes:
+def _whole_file(source: ByteSource, shift: int) -> tuple[list[Box], Damage]:
+    """All boxes of the file, and what was passed over between them.
+
+    Where a header is damaged the boxes end; but in fragments one goes on with the next that can be
+    found. Mp4Error where the file does not begin with a box.
+    """
+    boxes = _from(source, 0, shift)
+    if not boxes or boxes[0].kind not in _TOP_LEVEL:
         raise Mp4Error(
             f"{source.name} is no MP4 file: expected boxes such as 'ftyp' and 'moov' in it"
         )
+    damage: Damage = set()
+    at = 0
+    while not _is_chain(boxes, source.size) and _in_fragments(source, boxes):
+        boxes = [*takewhile(_has_letters, boxes)]
+        last = boxes[-1]
+        found = next_fragment(source, max(last.start + 8, at + 1))
+        if found is None:
+            break
+        at = found
+        if last.end < at:
+            damage.add((last.end, at))
+        else:
+            boxes[-1] = replace(last, end=at)
+        boxes += _from(source, at)
+    return boxes, damage
+
+
+def _from(source: ByteSource, at: int, shift: int = 0) -> list[Box]:
+    boxes: list[Box] = []
+    with suppress(Mp4Error):
+        boxes.extend(top_level(source, shift, at))
     return boxes
+
+
+def _is_chain(boxes: Sequence[Box], size: int) -> bool:
+    """Whether box follows box up to the end of the file, and the last is none that begins more."""
+    last = boxes[-1]
+    return 0 <= size - last.end < 8 and last.kind != b"moof" and all(map(_has_letters, boxes))
+
+
+def _has_letters(box: Box) -> bool:
+    return box.kind.isascii() and box.kind.decode().isprintable()
+
+
+def _in_fragments(source: ByteSource, boxes: Sequence[Box]) -> bool:
+    moov = next((box for box in boxes if box.kind == b"moov" and box.end <= source.size), None)
+    return moov is not None and file_boxes.find(source, moov, b"mvex") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +177,7 @@ class _Trak:
     handler: Handler
     entries: tuple[tuple[bytes, bytes], ...]
     stored: StoredTable
+    stsd_at: int
 
     @classmethod
     def find(cls, source: ByteSource, trak: Box, room: int, shift: int) -> Self:
@@ -156,7 +187,8 @@ class _Trak:
         mdia = file_boxes.require(source, trak, b"mdia")
         stbl = file_boxes.require(source, mdia, b"minf", b"stbl")
         elst = file_boxes.find(source, trak, b"edts", b"elst")
-        stsd = content(stbl, b"stsd")
+        stsd_box = file_boxes.require(source, stbl, b"stsd")
+        stsd = file_boxes.content(source, stsd_box)
         return cls(
             TrackHeader.read(content(trak, b"tkhd")),
             MediaHeader.read(content(mdia, b"mdhd")),
@@ -164,6 +196,7 @@ class _Trak:
             Handler.read(content(mdia, b"hdlr")),
             tuple((entry.kind, entry.content(stsd)) for entry in children(stsd, 8)),
             StoredTable.find(source, stbl, room, shift),
+            stsd_box.start,
         )
 
     def track(
@@ -182,6 +215,7 @@ class _Trak:
             "timescale": self.media.timescale,
             "duration": self.media.duration,
             "stored": FragmentedTable(self.stored, fragments, number) if fragments else self.stored,
+            "stsd_at": self.stsd_at,
             "edits": self.edits,
             "movie_timescale": movie_timescale,
         }

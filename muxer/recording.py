@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +33,7 @@ from muxer.recording_file import (
     RecordingFile,
     TrackSpec,
 )
+from muxer.records import windows
 from muxer.sample_entries import CAMM_ENTRY, Coding, coding, require_known
 from muxer.sample_table import Ints
 
@@ -110,6 +112,7 @@ class Recording:
         self._streams = [_Stream(stream, index + 1) for index, stream in enumerate(formats)]
         self._camm_track = len(formats) + 1
         self._samples: list[Samples] = []
+        self._exposed: list[Packet] = []  # pictures whose shutter is not among the samples yet
         self._complete: dict[str, int | None] = dict.fromkeys(sources)
         self._filming = bool(formats)
         self._cuts: list[tuple[int, int]] = []  # (time, number of the picture behind it)
@@ -146,11 +149,7 @@ class Recording:
             self._cuts.append((at, self._pictures))
             self._last_cut_ns = at
         if packet.exposure_start_ns is not None:
-            exposure = empty_values(PacketType.EXPOSURE, 1)
-            exposure["pixel_exposure_time"] = packet.exposure_ns
-            exposure["rolling_shutter_skew_time"] = packet.skew_ns
-            t_ns = np.array([packet.exposure_start_ns])
-            self._samples.append(Samples(PacketType.EXPOSURE, t_ns, exposure))
+            self._exposed.append(packet)
 
     def add_samples(
         self, source: str, blocks: Sequence[Samples], complete_until_ns: int | None
@@ -239,6 +238,7 @@ class Recording:
                 if packet.dts_ns >= end_ns and packet.exposure_start_ns is not None:
                     shutter_ns = min(shutter_ns, packet.exposure_start_ns)
             stream.pending = [packet for packet in stream.pending if packet.dts_ns < end_ns]
+        self._sample_exposures()
         self._samples = [
             block[block.t_ns < shutter_ns] if block.kind is PacketType.EXPOSURE else block
             for block in self._samples
@@ -323,48 +323,58 @@ class Recording:
         """All records before `cut_ns`, sorted by time over all kinds and put one behind another."""
         due = self._take_samples(cut_ns)
         if self._written_until_ns is None:
-            due = begin_at(zero_ns, due)
+            due = sorted(begin_at(zero_ns, due), key=attrgetter("kind"))
         else:
             due = self._without_late(due, self._written_until_ns)
-        ticks = np.concatenate(
-            [_ticks(block.t_ns - zero_ns, self._timescale) for block in due] or [_NONE]
-        )
-        size = np.concatenate([np.full(len(b), PACKET_SIZES[b.kind]) for b in due] or [_NONE])
-        kinds = np.concatenate([np.full(len(block), block.kind) for block in due] or [_NONE])
-        order = np.lexsort((kinds, ticks))
+        counts = [len(samples) for samples in due]
+        t_ns = np.concatenate([samples.t_ns for samples in due] or [_NONE])
+        ticks = _ticks(t_ns - zero_ns, self._timescale)
+        size = np.repeat([PACKET_SIZES[samples.kind] for samples in due] or _NONE, counts)
+        order = np.argsort(ticks, kind="stable")  # of equal times the lowest kind stays first
+        ticks, sorted_size = ticks[order], size[order]
         place = np.empty_like(order)
-        place[order] = np.cumsum(size[order]) - size[order]
+        place[order] = np.cumsum(sorted_size) - sorted_size
         payload = np.empty(int(size.sum()), np.uint8)
-        row = 0
-        for block in due:
-            packets = encode(block.kind, block.data)
-            at = place[row : row + len(block), None]
-            payload[at + np.arange(packets.shape[1])] = packets
-            row += len(block)
-            self._written[block.kind] += len(block)
-        ticks = ticks[order]
+        places = np.split(place, np.cumsum(counts[:-1], dtype=np.int64))
+        for samples, at in zip(due, places, strict=False):
+            packet = f"V{PACKET_SIZES[samples.kind]}"
+            windows(payload, packet)[at] = encode(samples.kind, samples.data).view(packet)[:, 0]
+            self._written[samples.kind] += len(samples)
         end = int(_ticks(np.array([cut_ns - zero_ns]), self._timescale)[0])
-        duration = max(end - int(ticks[-1]), 0) if len(ticks) else 0
         return Run(
             self._camm_track,
             payload.tobytes(),
-            size[order],
+            sorted_size,
             ticks,
             np.zeros_like(ticks),
-            duration,
+            max(end - int(ticks[-1]), 0) if len(ticks) else 0,
             np.ones(len(ticks), np.bool_),
         )
 
+    def _sample_exposures(self) -> None:
+        """Put what pictures have told of their shutter among the samples, as one block."""
+        told, self._exposed = self._exposed, []
+        if told:
+            exposure = empty_values(PacketType.EXPOSURE, len(told))
+            exposure["pixel_exposure_time"] = [packet.exposure_ns for packet in told]
+            exposure["rolling_shutter_skew_time"] = [packet.skew_ns for packet in told]
+            t_ns = np.array([packet.exposure_start_ns for packet in told], np.int64)
+            self._samples.append(Samples(PacketType.EXPOSURE, t_ns, exposure))
+
     def _take_samples(self, cut_ns: int) -> list[Samples]:
-        due, left = [], []
+        """What was measured before `cut_ns`: a block of each kind, in the order of kinds."""
+        self._sample_exposures()
+        came: dict[PacketType, list[Samples]] = {}
         for block in self._samples:
-            early = block.t_ns < cut_ns
-            if early.any():
-                due.append(block[early])
-            if not early.all():
-                left.append(block[~early])
-        self._samples = left
-        return due
+            came.setdefault(block.kind, []).append(block)
+        due, left = [], []
+        for kind in sorted(came):
+            samples = Samples.concatenate(kind, came[kind])
+            early = samples.t_ns < cut_ns
+            due.append(samples[early])
+            left.append(samples[~early])
+        self._samples = [samples for samples in left if len(samples)]
+        return [samples for samples in due if len(samples)]
 
     def _without_late(self, blocks: Sequence[Samples], written_until_ns: int) -> list[Samples]:
         kept = []
@@ -376,6 +386,7 @@ class Recording:
 
     def _track_specs(self) -> list[TrackSpec]:
         specs = []
+        sounds = sum(stream.format.kind == "audio" for stream in self._streams)
         for stream, coded in zip(self._streams, self._codings, strict=True):
             video = stream.format.kind == "video"
             aspect = stream.format.pixel_aspect
@@ -389,7 +400,8 @@ class Recording:
                     stream.shift,
                     round(stream.format.width * aspect[0] / aspect[1]),
                     stream.format.height,
-                    0 if video else 1,
+                    volume=0 if video else 1,
+                    alternate_group=0 if video or sounds == 1 else _SOUNDS,
                 )
             )
         camm = Handler(b"meta", "CameraMetadataMotionHandler")
@@ -407,6 +419,9 @@ class Recording:
 
 
 _NONE = np.empty(0, np.int64)
+_SOUNDS = 1
+"""The group of audio tracks where there are several: players choose one."""
+
 _NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
 
 

@@ -18,22 +18,24 @@ import math
 import os
 import struct
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from muxer.boxes import box, full_box
-from muxer.disk import sync_folder, write_all
+from muxer.boxes import Piece, box, full_box, nested
+from muxer.disk import sync_folder, write_all, write_pieces
 from muxer.fragments import Run, write_fragment, write_mvex
-from muxer.moov_first import HEAD, bring_moov_first, copy_moov_first, free_box
-from muxer.movie import Edit, EditList, Handler, MediaHeader, MovieHeader, TrackHeader
+from muxer.moov_first import HEAD, Build, bring_moov_first, copy_moov_first, free_box
+from muxer.movie import Handler, MediaHeader, MovieHeader, TrackBoxes, TrackHeader, write_ftyp
 from muxer.pcm import contiguous, frame_size
 from muxer.sample_table import Ints, SampleTable
+from muxer.written_table import WrittenTable
 
 METADATA_UUID = uuid.UUID("6f1c2f9e-5d0b-4a55-9c3a-8b1d1b2e7c43")
 """User type of the `uuid` box in `moov` with the clip's own metadata, JSON in UTF-8."""
@@ -43,8 +45,6 @@ MOVIE_TIMESCALE = 1_000_000
 _LONGEST_PAUSE = (1 << 31) - 1
 """Ticks from sample to sample; FFmpeg reads the 32 bits of a longer one as a negative number."""
 
-_FTYP = box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso6", b"mp41")
-_BEFORE = _FTYP + free_box(HEAD - len(_FTYP))
 _PLACEHOLDER = free_box(16)
 _SELF_CONTAINED = box(
     b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1))
@@ -63,6 +63,7 @@ class TrackSpec:
     `media`   its media header box: VIDEO_HEADER, AUDIO_HEADER or METADATA_HEADER
     `shift`   ticks by which its decoding times run ahead of the movie, so that none is negative:
               B-frames and audio priming need it, and an edit list takes it back
+    `alternate_group`  shared by tracks of which one is to be played at a time; 0: none
     `filler`  a sample that says nothing, for pauses longer than 2^31 ticks
     """
 
@@ -75,7 +76,25 @@ class TrackSpec:
     width: int = 0
     height: int = 0
     volume: int = 0
+    alternate_group: int = 0
     filler: bytes = b""
+
+    def boxes(self, created: datetime | None) -> TrackBoxes:
+        """What the track's `trak` says besides its samples."""
+        return TrackBoxes(
+            TrackHeader(
+                self.track,
+                created,
+                0,
+                self.width,
+                self.height,
+                self.volume,
+                self.alternate_group,
+            ),
+            MediaHeader(created, self.timescale, 0),
+            in_mdia=(self.handler.write(),),
+            in_minf=(self.media, _SELF_CONTAINED),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +161,10 @@ class RecordingFile:
         self._fragments = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._end = 0
+        self._ftyp = write_ftyp(spec.entry for spec in tracks)
         try:
-            self._append(_BEFORE + _PLACEHOLDER + self._moov(about, {}))
+            before = [self._ftyp, free_box(HEAD - len(self._ftyp)), _PLACEHOLDER]
+            self._append([*before, *self._moov(about, None)])
             sync_folder(path.parent)
         except OSError:
             self.close()
@@ -153,7 +174,7 @@ class RecordingFile:
         """Add one fragment and wait until it is on the disk."""
         self._fragments += 1
         data, tables = write_fragment(self._fragments, runs, self._end)
-        self._append(data)
+        self._append([data])
         for run, table in zip(runs, tables, strict=True):
             self._written[run.track].append(_Written.of(table))
 
@@ -164,34 +185,27 @@ class RecordingFile:
         lets the media be copied for it, on file systems that cannot make room in front.
         """
         tables = {spec.track: self._table(spec) for spec in self._tracks}
+
+        def build(shift: int) -> list[Piece]:
+            return self._moov(about, tables, shift)
+
         moov_at = self._end
-        self._append(self._moov(about, tables))
-        header = struct.pack(">I4sQ", 1, b"mdat", moov_at - len(_BEFORE))
-        write_all(self._fd, header, len(_BEFORE))
+        self._append(build(0))
+        write_all(self._fd, struct.pack(">I4sQ", 1, b"mdat", moov_at - HEAD), HEAD)
         os.fdatasync(self._fd)
-
-        def build(shift: int) -> bytes:
-            return self._moov(
-                about,
-                {
-                    track: replace(table, offset=table.offset + shift)
-                    for track, table in tables.items()
-                },
-            )
-
-        moved = bring_moov_first(self._fd, len(_FTYP), moov_at, build)
+        moved = bring_moov_first(self._fd, len(self._ftyp), moov_at, build)
         if copy and not moved:
             self._copy(moov_at, build)
             moved = True
         self.close()
         return moved
 
-    def _copy(self, moov_at: int, build: Callable[[int], bytes]) -> None:
+    def _copy(self, moov_at: int, build: Build) -> None:
         """Put a copy with its `moov` first in the place of the file, once it is whole."""
         path = self.path.with_name(f"{self.path.name}.copy")
         out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            copy_moov_first(self._fd, out, len(_FTYP), moov_at, build)
+            copy_moov_first(self._fd, out, len(self._ftyp), moov_at, build)
         except OSError:
             path.unlink()
             raise
@@ -211,72 +225,79 @@ class RecordingFile:
             os.close(self._fd)
             self._fd = -1
 
-    def _append(self, data: bytes) -> None:
-        write_all(self._fd, data, self._end)
-        self._end += len(data)
+    def _append(self, pieces: Sequence[Piece]) -> None:
+        write_pieces(self._fd, pieces, self._end)
+        self._end += sum(map(len, pieces))
         os.fdatasync(self._fd)
 
-    def _table(self, spec: TrackSpec) -> SampleTable:
-        """All samples of a track, pauses that are too long for a table divided."""
-        table = SampleTable.join([run.table() for run in self._written[spec.track]])
+    def _table(self, spec: TrackSpec) -> WrittenTable:
+        """All samples of a track as a plain file tells them, pauses that are too long divided."""
+        written = WrittenTable(spec.entry)
+        filler_at = None
+        for table in self._stretches(spec):
+            pauses = np.diff(table.dts, append=table.end) // _LONGEST_PAUSE
+            if not spec.filler or not pauses.any():
+                written.add(table)
+                continue
+            if filler_at is None:
+                filler_at = self._end + 8
+                self._append([box(b"mdat", spec.filler)])
+            written.add(_divided(table, pauses, filler_at, len(spec.filler)))
+        return written
+
+    def _stretches(self, spec: TrackSpec) -> Iterator[SampleTable]:
+        """The samples of a track, by the fragment; each lasts until the next."""
+        fragments = self._written[spec.track]
         frame = frame_size(spec.entry)
-        if frame and len(table):
+        if frame:
+            table = SampleTable.join([fragment.table() for fragment in fragments])
             frames = table.size // frame
             dts = contiguous(table.dts, frames, spec.timescale)
-            return replace(table, dts=dts, duration=int(frames[-1]))
-        pauses = np.diff(table.dts) // _LONGEST_PAUSE
-        if not spec.filler or not pauses.any():
-            return table
-        at = self._end + 8
-        self._append(box(b"mdat", spec.filler))
-        before = np.flatnonzero(pauses)
-        number = np.concatenate([np.arange(1, pauses[row] + 1) for row in before])
-        place = np.repeat(before, pauses[before])
-        return replace(
-            table,
-            offset=np.insert(table.offset, place + 1, at),
-            size=np.insert(table.size, place + 1, len(spec.filler)),
-            dts=np.insert(table.dts, place + 1, table.dts[place] + number * _LONGEST_PAUSE),
-            cts_offset=np.insert(table.cts_offset, place + 1, 0),
-            keyframe=np.insert(table.keyframe, place + 1, True),
-        )
+            yield replace(table, dts=dts, duration=int(frames[-1:].sum()))
+            return
+        for fragment, following in zip_longest(fragments, fragments[1:]):
+            table = fragment.table()
+            if following is not None:
+                table = replace(table, duration=following.first - int(table.dts[-1]))
+            yield table
 
-    def _moov(self, about: MovieDescription, tables: Mapping[int, SampleTable]) -> bytes:
-        """The `moov` of a plain file, or without tables that of one in fragments."""
-        traks, durations = [], [0]
+    def _moov(
+        self, about: MovieDescription, tables: Mapping[int, WrittenTable] | None, shift: int = 0
+    ) -> list[Piece]:
+        """The `moov` of a plain file whose media lie `shift` bytes further on than `tables` say.
+
+        Without tables it is that of a file in fragments.
+        """
+        traks: list[Piece] = []
+        duration = 0
         for spec in self._tracks:
-            table = tables.get(spec.track, SampleTable.empty())
-            trak, duration = _trak(spec, table, about.created)
-            traks.append(trak)
-            durations.append(duration)
+            table = tables[spec.track] if tables else WrittenTable(spec.entry)
+            trak, shown = spec.boxes(about.created).write(
+                table, MOVIE_TIMESCALE, ahead=spec.shift, shift=shift
+            )
+            traks += trak
+            duration = max(duration, shown)
         last = max((spec.track for spec in self._tracks), default=0)
-        header = MovieHeader(about.created, MOVIE_TIMESCALE, max(durations), last + 1)
+        header = MovieHeader(about.created, MOVIE_TIMESCALE, duration, last + 1).write()
         mvex = [] if tables else [write_mvex([spec.track for spec in self._tracks])]
-        return box(b"moov", header.write(), *traks, *mvex, _udta(about), _metadata(about.metadata))
+        ours = [_udta(about), _metadata(about.metadata)]
+        return nested(b"moov", [header, *traks, *mvex, *ours])
 
 
-def _trak(spec: TrackSpec, table: SampleTable, created: datetime | None) -> tuple[bytes, int]:
-    """The `trak` box and the track's duration in the movie's timescale."""
-
-    def movie_ticks(ticks: int) -> int:
-        return -(-ticks * MOVIE_TIMESCALE // spec.timescale)  # up: no reader may lose the last one
-
-    # In the tables of a plain file time starts at the first sample; what lies before it is an edit.
-    first = int(table.dts[0]) if len(table) else 0
-    table = replace(table, dts=table.dts - first)
-    delay, media_time = max(first - spec.shift, 0), max(spec.shift - first, 0)
-    shown = movie_ticks(max(table.shown_until - media_time, 0))
-    edits = [Edit(movie_ticks(delay), -1)] if delay else []
-    if edits or media_time:
-        edits.append(Edit(shown, media_time))
-    duration = movie_ticks(delay) + shown
-    header = TrackHeader(
-        spec.track, created, duration, spec.width, spec.height, spec.volume
-    ).write()
-    elst = [box(b"edts", EditList(tuple(edits)).write())] if edits else []
-    minf = box(b"minf", spec.media, _SELF_CONTAINED, table.write(spec.entry))
-    mdhd = MediaHeader(created, spec.timescale, table.end).write()
-    return box(b"trak", header, *elst, box(b"mdia", mdhd, spec.handler.write(), minf)), duration
+def _divided(table: SampleTable, pauses: Ints, filler_at: int, filler_size: int) -> SampleTable:
+    """The samples, with so many fillers behind each, all of them the one at byte `filler_at`."""
+    before = np.flatnonzero(pauses)
+    number = np.concatenate([np.arange(1, pauses[row] + 1) for row in before])
+    place = np.repeat(before, pauses[before])
+    dts = np.insert(table.dts, place + 1, table.dts[place] + number * _LONGEST_PAUSE)
+    return SampleTable(
+        np.insert(table.offset, place + 1, filler_at),
+        np.insert(table.size, place + 1, filler_size),
+        dts,
+        np.insert(table.cts_offset, place + 1, 0),
+        table.end - int(dts[-1]),
+        np.insert(table.keyframe, place + 1, True),
+    )
 
 
 def _udta(about: MovieDescription) -> bytes:

@@ -56,8 +56,7 @@ class Records:
         if not len(mine):
             return Samples.empty(kind)
         size = PACKET_SIZES[kind]
-        # A void item moves as one piece, from wherever it lies.
-        packets = _windows(self.payload, f"V{size}")[self.place[mine]]
+        packets = windows(self.payload, f"V{size}")[self.place[mine]]
         octets = packets.view(np.uint8).reshape(len(mine), size)
         return Samples(kind, self.t_ns[mine], decode(kind, octets))
 
@@ -150,11 +149,14 @@ def _walk(payload: npt.NDArray[np.uint8], place: Ints, size: Ints, t_ns: Ints) -
 
 def _headers(payload: npt.NDArray[np.uint8], place: Ints) -> tuple[Ints, Ints]:
     """The reserved field and the type of the packets at these places."""
-    words = _windows(payload, "<u4")[place]
+    words = windows(payload, "<u4")[place]
     return (words & 0xFFFF).astype(np.int64), (words >> 16).astype(np.int64)
 
 
-def _windows(payload: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[Any]:
-    """An item of that type from every byte on: `windows[place]` is what lies at those places."""
+def windows(payload: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[Any]:
+    """An item of that type from every byte on: `windows[place]` is what lies at those places.
+
+    It can be read and written so; items of type `V16` move as one piece of 16 bytes.
+    """
     count = max(0, len(payload) - np.dtype(dtype).itemsize + 1)
     return np.ndarray((count,), dtype, payload, strides=(1,))

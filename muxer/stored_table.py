@@ -7,14 +7,14 @@ much. Here only the places of their boxes are kept, and rows are read when their
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from muxer.boxes import Box
+from muxer.boxes import Box, kind_name
 from muxer.errors import Mp4Error
 from muxer.file_boxes import children
 from muxer.sample_table import Ints, SampleTable
@@ -61,21 +61,18 @@ class Stored(Protocol):
     def last_shown(self) -> tuple[int, int] | None:
         """When the last sample to be shown begins, and how long the last one lasts, in ticks."""
 
-    def whole(self) -> SampleTable:
-        """All samples at once."""
+    def whole(self, *, by_chunk: bool = False) -> SampleTable:
+        """All samples at once; `by_chunk` a row for each chunk of them, where sizes are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
     """The boxes of one `stbl`.
 
-    `common_size`  bytes of every sample; 0 where `sizes` has them
-    `shift`        how many bytes further on the media lies than the chunks say
+    `shift`  how many bytes further on the media lies than the chunks say
     """
 
-    count: int
-    common_size: int
-    sizes: _Rows
+    sizes: _Sizes
     times: _Rows
     shifts: _Rows | None
     key_frames: _Rows | None
@@ -94,25 +91,14 @@ class StoredTable:
         for child in children(source, stbl.body, stbl.end):
             boxes.setdefault(child.kind, child)
 
-        def rows(kind: bytes, columns: int, *, head: int = 8, dtype: str = ">u4") -> _Rows:
-            return _Rows.of(source, kind, boxes.get(kind), columns, head, dtype)
+        def rows(kind: bytes, columns: int, *, dtype: str = ">u4") -> _Rows:
+            return _Rows.of(source, kind, boxes.get(kind), columns, dtype=dtype)
 
         def rows_if_any(kind: bytes, columns: int) -> _Rows | None:
             return rows(kind, columns) if kind in boxes else None
 
-        stsz = boxes.get(b"stsz")
-        if stsz is None:
-            raise Mp4Error("a track has no 'stsz' box: the sizes of its samples are unknown")
-        head = source.read(stsz.body, min(12, stsz.end - stsz.body))
-        if len(head) < 12:
-            raise Mp4Error(f"box 'stsz' is too short: {len(head)} bytes")
-        size, count = struct.unpack_from(">II", head, 4)
-        if count * size > room:
-            raise Mp4Error(f"box 'stsz' claims {count} samples of {size} bytes in a smaller file")
         return cls(
-            count,
-            size,
-            _Rows(source, 0, 0, 1) if size else rows(b"stsz", 1, head=12),
+            _Sizes.find(source, boxes, room),
             rows(b"stts", 2),
             rows_if_any(b"ctts", 2),
             rows_if_any(b"stss", 1),
@@ -120,6 +106,11 @@ class StoredTable:
             rows(b"co64", 1, dtype=">u8") if b"co64" in boxes else rows(b"stco", 1),
             shift,
         )
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return self.sizes.count
 
     @property
     def entries(self) -> frozenset[int]:
@@ -140,7 +131,7 @@ class StoredTable:
         tick = 0
         behind = np.zeros(1, np.int64)  # where the last sample of the piece before ends
         for first in range(0, self.count, PIECE):
-            size = self._size(first, min(first + PIECE, self.count))
+            size = self.sizes.read(first, min(first + PIECE, self.count))
             counts, values = chunks.take(len(size))
             if (held := int(counts.sum())) < len(size):
                 raise Mp4Error(
@@ -181,18 +172,43 @@ class StoredTable:
         end, last = self.end()
         return (end - last, last) if self.count else None
 
-    def whole(self) -> SampleTable:
-        """All samples at once."""
+    def whole(self, *, by_chunk: bool = False) -> SampleTable:
+        """All samples at once; `by_chunk` a row for each chunk of them, where sizes are equal."""
+        if by_chunk and self.sizes.common and self.shifts is None and self.key_frames is None:
+            pieces = [*self._by_chunk()]
+            return joined(pieces, np.full(sum(map(len, pieces)), True))
         keyframe = np.full(self.count, self.key_frames is None)
         if self.key_frames is not None:
             numbers = self.key_frames.read(0, self.key_frames.count)[:, 0].astype(np.int64)
             keyframe[numbers[(numbers >= 1) & (numbers <= self.count)] - 1] = True
         return joined(self.pieces(), keyframe)
 
-    def _size(self, first: int, last: int) -> Ints:
-        if self.common_size:
-            return np.full(last - first, self.common_size, np.int64)
-        return self.sizes.read(first, last)[:, 0].astype(np.int64)
+    def _by_chunk(self) -> Iterator[Piece]:
+        """Chunks as if each were one sample: an hour of PCM has 172 million of them."""
+        durations = _Runs(self.times.runs())
+        tick, left = 0, self.count
+        for held, values in self._chunks():
+            if not left:
+                break
+            ends = np.minimum(np.cumsum(held), left)
+            counts, lengths = durations.take_all(int(ends[-1]))
+            left -= int(ends[-1])
+            run_ends, run_ticks = np.cumsum(counts), tick + np.cumsum(counts * lengths)
+            run = np.searchsorted(run_ends, ends)
+            until = run_ticks[run] - (run_ends[run] - ends) * lengths[run]
+            size = np.diff(ends, prepend=0) * self.sizes.common
+            filled = size > 0
+            begin = np.append(tick, until[:-1])
+            if filled.any():
+                duration = int((until - begin)[filled][-1])
+                none = np.zeros(len(size), np.int64)
+                yield Piece(values[:, 0], size, begin, none, duration)[filled]
+            tick = int(until[-1])
+        if left:
+            raise Mp4Error(
+                f"the chunks of a track hold {self.count - left} samples, its sizes are "
+                f"{self.count}"
+            )
 
     def _chunks(self) -> Iterator[tuple[Ints, Ints]]:
         """Of each chunk: how many samples, and (its byte, their sample entry)."""
@@ -257,6 +273,60 @@ def _offsets(starts: Ints, counts: Ints, size: Ints) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sizes:
+    """`stsz` or `stz2`: bytes of every sample.
+
+    `common`  what all have; 0 where `rows` tell
+    `nibbles` whether two sizes share a byte of them
+    """
+
+    count: int
+    common: int
+    rows: _Rows
+    nibbles: bool = False
+
+    @classmethod
+    def find(cls, source: ByteSource, boxes: Mapping[bytes, Box], room: int) -> Self:
+        """The one that is there. Mp4Error where none is, or where it claims more than `room`."""
+        kind = b"stsz" if b"stsz" in boxes else b"stz2"
+        box = boxes.get(kind)
+        if box is None:
+            raise Mp4Error("a track has no 'stsz' box: the sizes of its samples are unknown")
+        head = source.read(box.body, min(12, box.end - box.body))
+        if len(head) < 12:
+            raise Mp4Error(f"box {kind_name(kind)} is too short: {len(head)} bytes")
+        size, count = struct.unpack_from(">II", head, 4)
+        if kind == b"stsz":
+            if count * size > room:
+                raise Mp4Error(
+                    f"box 'stsz' claims {count} samples of {size} bytes in a smaller file"
+                )
+            return cls(
+                count,
+                size,
+                _Rows(source, 0, 0, 1) if size else _Rows.of(source, kind, box, 1, head=12),
+            )
+        bits = size & 0xFF  # the rest of the word is reserved
+        if bits == 4:
+            rows = _Rows.within(source, kind, box, 12, -(-count // 2), 1, ">u1")
+        elif bits in (8, 16):
+            rows = _Rows.within(source, kind, box, 12, count, 1, f">u{bits // 8}")
+        else:
+            raise Mp4Error(f"box 'stz2' has sizes of {bits} bits: expected 4, 8 or 16")
+        return cls(count, 0, rows, nibbles=bits == 4)
+
+    def read(self, first: int, last: int) -> Ints:
+        """Of the samples from `first` up to `last`."""
+        if self.common:
+            return np.full(last - first, self.common, np.int64)
+        if not self.nibbles:
+            return self.rows.read(first, last)[:, 0].astype(np.int64)
+        octets = self.rows.read(first // 2, (last + 1) // 2)
+        halves = np.hstack([octets >> 4, octets & 15]).ravel().astype(np.int64)
+        return halves[first % 2 :][: last - first]
+
+
+@dataclass(frozen=True, slots=True)
 class _Rows:
     """The rows of a table box: `count` of `columns` numbers each, from byte `at` on."""
 
@@ -268,18 +338,39 @@ class _Rows:
 
     @classmethod
     def of(
-        cls, source: ByteSource, kind: bytes, box: Box | None, columns: int, head: int, dtype: str
+        cls,
+        source: ByteSource,
+        kind: bytes,
+        box: Box | None,
+        columns: int,
+        head: int = 8,
+        dtype: str = ">u4",
     ) -> Self:
         """The rows of a box; their number ends its first `head` bytes."""
-        name = kind.decode()
+        name = kind_name(kind)
         if box is None:
-            raise Mp4Error(f"a track has no {name!r} box: its samples cannot be found")
+            raise Mp4Error(f"a track has no {name} box: its samples cannot be found")
         room = box.end - box.body - head
         if room < 0:
-            raise Mp4Error(f"box {name!r} is too short: {room + head} bytes")
+            raise Mp4Error(f"box {name} is too short: {room + head} bytes")
         count = int.from_bytes(source.read(box.body + head - 4, 4))
-        if count * columns * np.dtype(dtype).itemsize > room:
-            raise Mp4Error(f"box {name!r} claims {count} rows in {room + head} bytes")
+        return cls.within(source, kind, box, head, count, columns, dtype)
+
+    @classmethod
+    def within(
+        cls,
+        source: ByteSource,
+        kind: bytes,
+        box: Box,
+        head: int,
+        count: int,
+        columns: int,
+        dtype: str,
+    ) -> Self:
+        """So many rows behind the first `head` bytes of a box; Mp4Error where they do not fit."""
+        room = box.end - box.body
+        if count * columns * np.dtype(dtype).itemsize > room - head:
+            raise Mp4Error(f"box {kind_name(kind)} claims {count} rows in {room} bytes")
         return cls(source, box.body + head, count, columns, dtype)
 
     def read(self, first: int, last: int) -> npt.NDArray[Any]:
@@ -342,15 +433,16 @@ class _Runs:
         return np.concatenate(counts), np.concatenate(values) if values else self._values
 
     def expand(self, wanted: int) -> Ints:
-        """Values of the next samples; the last one goes on where rows lack.
+        """Values of the next samples; the last one goes on where rows lack."""
+        counts, values = self.take_all(wanted)
+        single = len(values) == wanted and bool((counts == 1).all())
+        return values if single else np.repeat(values, counts)
 
-        Some cameras write one row too few.
-        """
+    def take_all(self, wanted: int) -> tuple[Ints, Ints]:
+        """As `take`, but the last run goes on where rows lack; some cameras write one too few."""
         counts, values = self.take(wanted)
         if len(values):
             self._last = int(values[-1])
-        single = len(values) == wanted and bool((counts == 1).all())
-        result = values if single else np.repeat(values, counts)
-        if len(result) < wanted:
-            result = np.append(result, np.full(wanted - len(result), self._last))
-        return result
+        if lacking := wanted - int(counts.sum()):
+            counts, values = np.append(counts, lacking), np.append(values, self._last)
+        return counts, values

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from muxer.errors import Mp4Error
 from muxer.motion import Motion, stretches
 from muxer.movie import EditList, Handler
+from muxer.pcm import CODECS
 from muxer.records import Records, sort_out
 from muxer.sample_table import Ints, SampleTable
 from muxer.source import ByteSource, read_samples
@@ -36,6 +37,7 @@ class Track:
     `timescale`  ticks a second; `table` counts in them
     `duration`   what its header claims, which may be 0 or all ones; `duration_ns` is what it is
     `stored`     its sample tables as they lie in the file
+    `stsd_at`    byte of the file at which its sample entries' box begins
     `edits`      its edit list, durations in `movie_timescale`
     """
 
@@ -45,6 +47,7 @@ class Track:
     timescale: int
     duration: int
     stored: Stored
+    stsd_at: int
     edits: EditList
     movie_timescale: int
     width: int = 0
@@ -59,8 +62,11 @@ class Track:
 
     @cached_property
     def table(self) -> SampleTable:
-        """All samples, one row each: 41 bytes of memory for every one."""
-        return self.stored.whole()
+        """All samples, one row each: 41 bytes of memory for every one.
+
+        Of PCM each frame is a sample, 172 million in an hour; there a chunk of them is a row.
+        """
+        return self.stored.whole(by_chunk=self.codec in CODECS)
 
     @cached_property
     def count(self) -> int:
@@ -69,7 +75,7 @@ class Track:
 
     @property
     def pts_ns(self) -> Ints:
-        """Presentation time of every sample, nanoseconds of the movie, in decoding order."""
+        """Presentation time of every row of the table, nanoseconds of the movie."""
         return self.movie_ns(self.table.dts + self.table.cts_offset)
 
     @cached_property

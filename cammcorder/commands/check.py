@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from muxer.check import check
 
     with reader.open(options.clip) as clip:
-        verdict = check(reader.require_camm(clip))
+        verdict = check(reader.require_motion(clip))
     sys.stdout.write(_json(verdict) if options.json else _text(verdict))
     return 0 if verdict.sound else 1
 

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     render = _renderer()
     page = free_file(options.output or Path(Path(options.clip).stem + ".html"), force=options.force)
     with reader.open(options.clip) as clip:
-        write_whole(page, [render(reader.require_camm(clip))])
+        write_whole(page, [render(reader.require_motion(clip))])
     sys.stdout.write(f"{page}\n")
     return 0
 

@@ -22,7 +22,11 @@ RULES: tuple[Callable[[Clip], Iterator[Finding]], ...] = (
 
 
 def check(clip: Clip) -> Verdict:
-    """Try every rule on a clip that has camera motion metadata."""
+    """Try every rule on a clip that has motion metadata.
+
+    Of several tracks of it the structure of each is looked at, but the records only of the one that
+    the clip's columns come from.
+    """
     findings = tuple(finding for rule in RULES for finding in rule(clip))
     return Verdict(clip.path, clip.counts, findings)
 

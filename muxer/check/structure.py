@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from muxer.boxes import children
 from muxer.check.finding import Finding
-from muxer.clip import Clip
-from muxer.reader import top_level
-from muxer.source import LocalFile
+from muxer.clip import CammTrack, Clip
+from muxer.motion import Motion
 
 _MIB = 1 << 20
 _REACH = 4 * _MIB
@@ -28,16 +26,21 @@ def plain_file(clip: Clip) -> Iterator[Finding]:
 
 def one_metadata_track(clip: Clip) -> Iterator[Finding]:
     """Readers take the first such track only, or mix up all that have the handler `meta`."""
-    camm = len(clip.camm_tracks)
-    if camm > 1:
+    camm = clip.camm_tracks
+    if not camm:
         yield Finding(
-            "one_metadata_track", "error", f"there are {camm} tracks of motion metadata, one may be"
+            "one_metadata_track",
+            "error",
+            "there is no track of motion metadata, only what the camera's own programs read",
         )
-    others = [
-        track
-        for track in clip.tracks
-        if track.handler.kind == b"meta" and track not in clip.camm_tracks
-    ]
+    elif len(camm) > 1:
+        yield Finding(
+            "one_metadata_track",
+            "error",
+            f"there are {len(camm)} tracks of motion metadata, one may be; of records, those of "
+            f"{_told(clip, clip.motion)} were checked",
+        )
+    others = [track for track in clip.tracks if track.handler.kind == b"meta" and track not in camm]
     for track in others:
         yield Finding(
             "one_metadata_track",
@@ -49,66 +52,68 @@ def one_metadata_track(clip: Clip) -> Iterator[Finding]:
 
 def metadata_handler(clip: Clip) -> Iterator[Finding]:
     """The specification says `meta`; telemetry-parser finds nothing under `camm`."""
-    kind = clip.camm_tracks[0].handler.kind.decode("latin-1")
-    if kind != "meta":
-        yield Finding(
-            "metadata_handler",
-            "error",
-            f"the metadata track has the handler {kind!r}, expected 'meta'",
-        )
+    for track in clip.camm_tracks:
+        kind = track.handler.kind.decode("latin-1")
+        if kind != "meta":
+            yield Finding(
+                "metadata_handler",
+                "error",
+                f"{_told(clip, track)} has the handler {kind!r}, expected 'meta'",
+            )
 
 
 def one_sample_entry(clip: Clip) -> Iterator[Finding]:
     """Exiftool goes by the last entry, FFmpeg by the first; without "camm" nobody finds records."""
-    entries = clip.camm_tracks[0].entries
-    if entries != ("camm",):
-        yield Finding(
-            "one_sample_entry",
-            "error",
-            f"the metadata track has the sample entries {entries}: expected 'camm' only",
-        )
+    for track in clip.camm_tracks:
+        if track.entries != ("camm",):
+            yield Finding(
+                "one_sample_entry",
+                "error",
+                f"{_told(clip, track)} has the sample entries {track.entries}: expected 'camm' "
+                "only",
+            )
 
 
 def fine_timescale(clip: Clip) -> Iterator[Finding]:
     """A tick should be no longer than the difference between two sensors' times."""
-    timescale = clip.camm_tracks[0].timescale
-    if timescale < 1000:
-        yield Finding(
-            "fine_timescale",
-            "error",
-            f"the metadata counts {timescale} ticks a second: expected 1000 at least",
-        )
-    elif timescale < 1_000_000:
-        yield Finding(
-            "fine_timescale",
-            "warning",
-            f"the metadata counts {timescale} ticks a second: times are rounded to "
-            f"{1e6 / timescale:.0f} us; 1000000 would keep them",
-        )
+    for track in clip.camm_tracks:
+        ticks = f"{_told(clip, track)} counts {track.timescale} ticks a second"
+        if track.timescale < 1000:
+            yield Finding("fine_timescale", "error", f"{ticks}: expected 1000 at least")
+        elif track.timescale < 1_000_000:
+            yield Finding(
+                "fine_timescale",
+                "warning",
+                f"{ticks}: times are rounded to {1e6 / track.timescale:.0f} us; 1000000 would "
+                "keep them",
+            )
 
 
 def no_edit_list(clip: Clip) -> Iterator[Finding]:
     """Half of the readers apply edit lists to metadata, the others do not look at them."""
-    edits = clip.camm_tracks[0].edits.edits
-    if len(edits) > 1 or any(edit.media_time != 0 for edit in edits):
-        yield Finding(
-            "no_edit_list",
-            "error",
-            "an edit list moves the metadata in time: exiftool and telemetry-parser do not apply "
-            "it, others do",
-        )
+    for track in clip.camm_tracks:
+        edits = track.edits.edits
+        if len(edits) > 1 or any(edit.media_time != 0 for edit in edits):
+            yield Finding(
+                "no_edit_list",
+                "error",
+                f"an edit list moves {_told(clip, track)} in time: exiftool and telemetry-parser "
+                "do not apply it, others do",
+            )
 
 
 def entry_within_reach(clip: Clip) -> Iterator[Finding]:
     """Telemetry-parser tells a file by its first and last 4 MiB."""
-    at = _sample_description(clip)
-    if at is not None and _REACH < at < clip.size - _REACH:
-        yield Finding(
-            "entry_within_reach",
-            "error",
-            f"the metadata's sample entry lies at {at / _MIB:.1f} MiB of {clip.size / _MIB:.1f}: "
-            "telemetry-parser looks in the first and last 4 MiB only; move the 'moov' in front",
-        )
+    for track in clip.camm_tracks:
+        at = track.stsd_at
+        if _REACH < at < clip.size - _REACH:
+            yield Finding(
+                "entry_within_reach",
+                "error",
+                f"the sample entry of {_told(clip, track)} lies at {at / _MIB:.1f} MiB of "
+                f"{clip.size / _MIB:.1f}: telemetry-parser looks in the first and last 4 MiB "
+                "only; move the 'moov' in front",
+            )
 
 
 def date_and_camera(clip: Clip) -> Iterator[Finding]:
@@ -120,24 +125,11 @@ def date_and_camera(clip: Clip) -> Iterator[Finding]:
             yield Finding("date_and_camera", "warning", f"the camera's {name} is not named")
 
 
-def _sample_description(clip: Clip) -> int | None:
-    """Byte of the file at which the metadata track's `stsd` begins."""
-    with LocalFile(clip.path) as source:
-        moov = next(
-            box for box in top_level(source) if box.kind == b"moov" and box.end <= source.size
-        )
-        data = source.read(moov.start, moov.end - moov.start)
-    path = [b"mdia", b"minf", b"stbl", b"stsd"]
-    for trak in children(data, moov.body - moov.start):
-        box = trak
-        if trak.kind == b"trak":
-            for kind in path:
-                box = next(
-                    child for child in children(data, box.body, box.end) if child.kind == kind
-                )
-            if data[box.body + 12 : box.body + 16] == b"camm":
-                return moov.start + box.start
-    return None
+def _told(clip: Clip, motion: Motion | None) -> str:
+    """A metadata track in words: with its number, where there are several."""
+    if len(clip.camm_tracks) > 1 and isinstance(motion, CammTrack):
+        return f"metadata track {motion.number}"
+    return "the metadata track"
 
 
 RULES: tuple[Callable[[Clip], Iterator[Finding]], ...] = (

@@ -11,29 +11,31 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from camm import PacketType, empty_values, encode
-from muxer.boxes import box
-from muxer.disk import copy_range, sync_folder, write_all
+from muxer.boxes import Piece, box
+from muxer.disk import opened, write_all, write_pieces, written_whole
 from muxer.errors import Mp4Error
-from muxer.moov_first import HEAD, bring_moov_first, complete_move, fitting, front, room_for
+from muxer.moov_first import HEAD, Build, bring_moov_first, complete_move, room_for
+from muxer.movie import write_ftyp
 from muxer.repair.examination import Examination, Remedy
 from muxer.repair.movie import rebuild
+from muxer.repair.new_file import (
+    SPANNING_HEADER,
+    NewFile,
+    spanning_header,
+    whole_ftyp,
+)
 from muxer.sample_table import Ints, SampleTable
 
-_COPIED_AT_ONCE = 1 << 26
 _LONGEST_PAUSE = (1 << 31) - 1
 """Ticks from sample to sample; FFmpeg reads the 32 bits of a longer one as a negative number."""
 
-_FTYP = box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso6", b"mp41")
-_LONGEST_FTYP = 256
-_SPANNING_HEADER = 16
 _NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
 """A record that says nothing, for where the metadata would not begin at zero or pause too long."""
 
@@ -61,16 +63,8 @@ def finish(
     NothingRecoveredError where there is nothing to write.
     """
     require_recovered(examination)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with _opened(examination.path, os.O_RDONLY) as source:
-            new = os.O_RDWR | os.O_CREAT | os.O_EXCL
-            with _opened(part, new) as target:
-                _write(examination, source, target, watch)
-        part.replace(out)
-        sync_folder(out.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with opened(examination.path, os.O_RDONLY) as source, written_whole(out) as target:
+        _write(examination, source, target, watch)
 
 
 def finish_in_place(examination: Examination) -> None:
@@ -80,7 +74,7 @@ def finish_in_place(examination: Examination) -> None:
     layout than the recorder's (another program has been at it): take a new file then.
     """
     require_recovered(examination)
-    with _opened(examination.path, os.O_RDWR) as fd:
+    with opened(examination.path, os.O_RDWR) as fd:
         if os.fstat(fd).st_size != examination.size:
             raise Mp4Error(f"{examination.path} has changed meanwhile: is it still being recorded?")
         match examination.remedy:
@@ -98,15 +92,6 @@ def finish_in_place(examination: Examination) -> None:
                 _rebuild(fd, examination)
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
-    fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _write(
     examination: Examination, source: int, target: int, watch: Callable[[int], None]
 ) -> None:
@@ -115,19 +100,10 @@ def _write(
     filled = [table for table in tables.values() if len(table)]
     first = min(int(table.offset.min()) for table in filled)
     end = max(int((table.offset + table.size).max()) for table in filled)
-    begin = (first - _SPANNING_HEADER) // HEAD * HEAD
     added, tables = _added(examination, source, tables, end)
-    build = _built(examination, tables, HEAD - begin)
-    shift, moov = fitting(build)
-    media = HEAD + shift
-    write_all(target, front(_ftyp(source), shift, moov), 0)
-    for at in range(begin, end, _COPIED_AT_ONCE):
-        length = min(_COPIED_AT_ONCE, end - at)
-        copy_range(source, at, target, media + at - begin, length)
-        watch(at + length - begin)
-    write_all(target, added, media + end - begin)
-    write_all(target, _spanning_header(end - begin + len(added)), media)
-    os.fsync(target)
+    build = _built(examination, tables)
+    new = NewFile(_ftyp(source, examination), (first, end), build, added)
+    new.write(source, target, watch)
 
 
 def _complete_move(fd: int, examination: Examination) -> None:
@@ -136,14 +112,14 @@ def _complete_move(fd: int, examination: Examination) -> None:
     if journal is None or room_for(moov) > journal.shift:
         _rebuild(fd, examination)
     else:
-        complete_move(fd, len(_ftyp(fd)), journal.moov_at, journal.shift, moov)
+        complete_move(fd, len(_ftyp(fd, examination)), journal.moov_at, journal.shift, moov)
 
 
 def _rebuild(fd: int, examination: Examination) -> None:
     """Append what is missing and a new `moov`, then finalise."""
     tables = _tables(examination)
     first = min(int(table.offset.min()) for table in tables.values() if len(table))
-    if examination.body % HEAD or first < examination.body + _SPANNING_HEADER:
+    if examination.body % HEAD or first < examination.body + SPANNING_HEADER:
         raise Mp4Error(
             f"{examination.path} has not the layout of a recording any more: "
             "repair it to a new file"
@@ -153,15 +129,15 @@ def _rebuild(fd: int, examination: Examination) -> None:
     added, tables = _added(examination, fd, tables, at)
     build = _built(examination, tables)
     moov_at = at + len(added)
-    write_all(fd, added + build(0), at)
+    write_pieces(fd, [added, *build(0)], at)
     os.fdatasync(fd)
     _finalise(fd, replace(examination, moov_at=moov_at), build)
 
 
-def _finalise(fd: int, examination: Examination, build: Callable[[int], bytes]) -> None:
+def _finalise(fd: int, examination: Examination, build: Build) -> None:
     """Make the `moov` at the end the one that counts, then bring it to the front if that can be."""
-    body, moov_at, ftyp = examination.body, examination.moov_at, _ftyp(fd)
-    write_all(fd, _spanning_header(moov_at - body), body)
+    body, moov_at, ftyp = examination.body, examination.moov_at, _ftyp(fd, examination)
+    write_all(fd, spanning_header(moov_at - body), body)
     os.fdatasync(fd)
     head = ftyp + struct.pack(">I4s", body - len(ftyp), b"free")
     if os.pread(fd, len(head), 0) != head:
@@ -175,37 +151,28 @@ def _finalise(fd: int, examination: Examination, build: Callable[[int], bytes]) 
         complete_move(fd, len(ftyp), moov_at - shift, shift, moov)
 
 
-def _ftyp(fd: int) -> bytes:
+def _ftyp(fd: int, examination: Examination) -> bytes:
     """The file's own `ftyp` box, or ours where it is damaged."""
-    head = os.pread(fd, _LONGEST_FTYP, 0)
-    size = int.from_bytes(head[:4])
-    sound = head[4:8] == b"ftyp" and 16 <= size <= len(head) and size % 4 == 0
-    return head[:size] if sound else _FTYP
-
-
-def _spanning_header(size: int) -> bytes:
-    return struct.pack(">I4sQ", 1, b"mdat", size)
+    return whole_ftyp(fd) or write_ftyp(found.track.entry for found in examination.tracks)
 
 
 def _tables(examination: Examination) -> dict[int, SampleTable]:
     return {found.track.number: found.table for found in examination.tracks}
 
 
-def _built(
-    examination: Examination, tables: dict[int, SampleTable], moved: int = 0
-) -> Callable[[int], bytes]:
+def _built(examination: Examination, tables: dict[int, SampleTable]) -> Build:
     """What makes the `moov` for media that lie so many bytes further on."""
     metadata = None
     if examination.remedy is Remedy.REBUILD:
         metadata = {**examination.metadata, "repaired": _told(examination)}
         metadata.pop("unfinished", None)
 
-    def build(shift: int) -> bytes:
+    def build(shift: int) -> list[Piece]:
         placed = {
-            track: replace(table, offset=table.offset + moved + shift)
+            track: replace(table, offset=table.offset + shift)
             for track, table in tables.items()
         }
-        return rebuild(examination.moov, placed, metadata)
+        return [rebuild(examination.moov, placed, metadata)]
 
     return build
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from muxer.boxes import Box, box, children, find, require
+from muxer.boxes import Box, Piece, box, children, find, nested, require
 from muxer.errors import Mp4Error
 from muxer.fragments import read_mvex
-from muxer.movie import Edit, EditList, Handler, MediaHeader, MovieHeader, TrackHeader
+from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackBoxes, TrackHeader
 from muxer.recording_file import METADATA_UUID
 from muxer.sample_table import SampleTable
+from muxer.written_table import WrittenTable
 
 _PICTURE_HEADER = 78
 """Bytes of a VisualSampleEntry before its boxes (ISO/IEC 14496-12, 12.1.3)."""
@@ -129,14 +130,16 @@ def rebuild(
     Tables count from movie time zero. Metadata stay as they are unless there are others.
     """
     header = MovieHeader.read(require(moov, b"mvhd"))
-    parts, durations = [], [0]
+    parts: list[Piece] = []
+    longest = 0
     for child in children(moov):
         content = child.content(moov)
         if child.kind == b"trak":
-            track = TrackHeader.read(require(content, b"tkhd")).track
-            trak, duration = _trak(content, tables[track], header.timescale)
-            parts.append(trak)
-            durations.append(duration)
+            boxes, entry = _boxes(content)
+            table = WrittenTable.of(entry, tables[boxes.header.track])
+            trak, duration = boxes.write(table, header.timescale)
+            parts += trak
+            longest = max(longest, duration)
         elif child.kind not in {b"mvhd", b"mvex"} and (
             metadata is None or not content.startswith(METADATA_UUID.bytes)
         ):
@@ -144,54 +147,27 @@ def rebuild(
     if metadata is not None:
         text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
         parts.append(box(b"uuid", METADATA_UUID.bytes, text.encode()))
-    return box(b"moov", replace(header, duration=max(durations)).write(), *parts)
+    return b"".join(nested(b"moov", [replace(header, duration=longest).write(), *parts]))
 
 
-def _trak(trak: bytes, table: SampleTable, movie_timescale: int) -> tuple[bytes, int]:
-    """The `trak` box with these samples, and the track's duration in the movie's timescale."""
-    media = MediaHeader.read(require(trak, b"mdia", b"mdhd"))
-
-    def movie_ticks(ticks: int) -> int:
-        return -(-ticks * movie_timescale // media.timescale)  # up: no reader may lose the last one
-
-    # In the file time starts at the first sample, and an edit list says where that is. A pause must
-    # end where something is shown: FFmpeg moves what is shown first to its end.
-    first = int(table.dts[0]) if len(table) else 0
-    delay = max(int((table.dts + table.cts_offset).min()), 0) if len(table) else 0
-    media_time = max(delay - first, 0)
-    table = replace(table, dts=table.dts - first)
-    shown = movie_ticks(max(table.shown_until - media_time, 0))
-    edits = [Edit(movie_ticks(delay), -1)] if delay else []
-    if edits or media_time:
-        edits.append(Edit(shown, media_time))
-    duration = movie_ticks(delay) + shown
-    header = replace(TrackHeader.read(require(trak, b"tkhd")), duration=duration).write()
-    elst = [box(b"edts", EditList(tuple(edits)).write())] if edits else []
-    others = [_whole(child, trak) for child in _others(trak, b"tkhd", b"edts", b"mdia")]
+def _boxes(trak: bytes) -> tuple[TrackBoxes, bytes]:
+    """What is kept of a `trak`, and its sample entry."""
     mdia = require(trak, b"mdia")
     minf = require(mdia, b"minf")
     stsd = require(minf, b"stbl", b"stsd")
     entry = next(children(stsd, 8))
-    stbl = table.write(stsd[entry.start : entry.end])
-    return (
-        box(
-            b"trak",
-            header,
-            *elst,
-            *others,
-            box(
-                b"mdia",
-                replace(media, duration=table.end).write(),
-                *(_whole(child, mdia) for child in _others(mdia, b"mdhd", b"minf")),
-                box(b"minf", *(_whole(child, minf) for child in _others(minf, b"stbl")), stbl),
-            ),
-        ),
-        duration,
+    boxes = TrackBoxes(
+        TrackHeader.read(require(trak, b"tkhd")),
+        MediaHeader.read(require(mdia, b"mdhd")),
+        _others(trak, b"tkhd", b"edts", b"mdia"),
+        _others(mdia, b"mdhd", b"minf"),
+        _others(minf, b"stbl"),
     )
+    return boxes, _whole(entry, stsd)
 
 
-def _others(data: bytes, *kinds: bytes) -> Iterator[Box]:
-    return (child for child in children(data) if child.kind not in kinds)
+def _others(data: bytes, *kinds: bytes) -> tuple[bytes, ...]:
+    return tuple(_whole(child, data) for child in children(data) if child.kind not in kinds)
 
 
 def _whole(child: Box, data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from muxer.report.summary import facts, remarks, sources, streams
 
 
 def render(clip: Clip) -> str:
-    """The report on a clip with camera motion metadata, as HTML.
+    """The report on a clip with motion metadata, in a track or elsewhere, as HTML.
 
     Every word that comes from the clip is escaped.
     """

@@ -11,6 +11,7 @@ from muxer import reader
 PLAN = clips.Plan(seconds=12, motion_hz=50)
 FOUND = {
     "columns": PLAN.records,
+    "blocks": PLAN.records,
     "telemetry_parser": PLAN.records,
     "pyav": PLAN.records,
     "mapillary_motion": PLAN.records - 120,
@@ -95,9 +96,36 @@ def test_a_recording_counts_what_it_writes(tmp_path):
     path = tmp_path / "clip.mp4"
     found = recordings.record(recordings.Plan(seconds=5, motion_hz=100, picture=1000), path)
     with reader.open(path) as opened:
-        assert found["records"] == len(opened.records.kind) == 5 * (3 * 100 + 10)
-    payload = 5 * (300 * 16 + 10 * 60) + 50 * 1000
+        assert found["records"] == len(opened.records.kind) == 5 * (3 * 100 + 10 + 30)
+        assert len(opened.video.table) == 5 * 30
+    payload = 5 * (300 * 16 + 10 * 60 + 30 * (12 + 1000))
     assert found["payload_mb"] * 1e6 == pytest.approx(payload)
     assert found["size_per_payload"] == path.stat().st_size / payload
     assert found["written_per_payload"] >= found["size_per_payload"] > 1
     assert found["syncs"] > 5
+
+
+def test_a_recording_with_holes_is_the_same_but_takes_less_of_the_disk(tmp_path):
+    files = []
+    for holes in (False, True):
+        path = tmp_path / f"{holes}.mp4"
+        recordings.record(recordings.Plan(2, 100, picture=200_000, holes=holes), path)
+        files.append((path.stat().st_blocks * 512, path.read_bytes()))
+    (full, plain), (sparse, with_holes) = files
+    assert with_holes == plain
+    assert sparse < full / 4
+
+
+def test_a_copy_is_measured_as_on_a_file_system_that_makes_no_room(tmp_path):
+    plan = recordings.Plan(seconds=3, motion_hz=200, copy=True)
+    found = recordings.record(plan, tmp_path / "copied.mp4")
+    assert found["moov"] == "copied"
+    with reader.open(tmp_path / "copied.mp4") as clip:
+        assert clip.moov_first
+        assert len(clip.gyro) == 600
+
+
+def test_where_no_room_can_be_made_the_row_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings.moov_first, "insert_range", recordings.cannot_insert)
+    found = recordings.record(recordings.Plan(seconds=3, motion_hz=200), tmp_path / "clip.mp4")
+    assert found["moov"] == "at the end: no room can be made on this file system"

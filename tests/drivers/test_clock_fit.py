@@ -173,7 +173,7 @@ def test_count_at_is_the_inverse_of_times():
     assert fit.count_at(t_ns) == pytest.approx(1234, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     error=st.floats(-0.03, 0.03),
     rate_hz=st.floats(200.0, 1100.0),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from camm import PacketType, UsageError
@@ -302,7 +302,7 @@ def test_a_length_that_cannot_be_does_not_swallow_what_follows():
     assert statistics.damaged >= 1
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(
     st.lists(
         st.one_of(

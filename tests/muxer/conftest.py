@@ -8,6 +8,8 @@ import av
 import numpy as np
 import pytest
 
+from muxer import reader
+
 RECORD_LAYOUTS = {
     0: "<HH3f",
     1: "<HH2i",
@@ -221,6 +223,28 @@ def mp4():
         record=record,
         write=write_mp4,
     )
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens bytes as a clip; closed at the end."""
+    clips = []
+
+    def write_and_open(data):
+        path = tmp_path / f"{len(clips)}.mp4"
+        path.write_bytes(data)
+        clips.append(reader.open(path))
+        return clips[-1]
+
+    yield write_and_open
+    for clip in clips:
+        clip.close()
+
+
+@pytest.fixture
+def gyro(mp4):
+    """Ten gyro records that count from 0."""
+    return [mp4.record(2, n, 0, 0) for n in range(10)]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import Flags
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer.av1 import av1_sample, av1c
@@ -196,7 +196,6 @@ def test_what_is_no_sequence_header_is_an_error(data, words):
         av1c(data)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=60))
 def test_noise_is_a_record_or_an_error(noise):
     for data in (noise, b"\x0a" + bytes([len(noise)]) + noise):

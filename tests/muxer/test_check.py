@@ -146,7 +146,7 @@ def text_track(film):
 
 
 def second_camm_track(film):
-    film.more_tracks.append(TrackSpec(3, Handler(b"camm", ""), METADATA_HEADER, 1000, CAMM))
+    film.more_tracks.append(TrackSpec(3, Handler(b"meta", ""), METADATA_HEADER, 1_000_000, CAMM))
 
 
 def in_the_middle(film):
@@ -315,6 +315,16 @@ def test_metadata_that_begins_late_needs_an_edit_list_and_is_faulty_for_both(tmp
     findings = verdict_of(film, tmp_path).findings
     assert [finding.rule for finding in findings] == ["no_edit_list", "starts_at_zero"]
     assert findings[1].t_s == pytest.approx(4e-6)
+
+
+def test_the_structure_of_every_metadata_track_is_checked_and_the_records_of_one(tmp_path):
+    film = Film()
+    film.more_tracks.append(TrackSpec(3, Handler(b"camm", ""), METADATA_HEADER, 500, CAMM))
+    told = {finding.rule: finding.message for finding in verdict_of(film, tmp_path).findings}
+    assert told.keys() == {"one_metadata_track", "metadata_handler", "fine_timescale"}
+    assert "those of metadata track 2 were checked" in told["one_metadata_track"]
+    assert told["metadata_handler"].startswith("metadata track 3 has the handler 'camm'")
+    assert told["fine_timescale"].startswith("metadata track 3 counts 500 ticks")
 
 
 def test_two_sample_entries_are_found(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from camm import PacketType, Samples, UsageError
@@ -19,22 +19,6 @@ from muxer.extract import FORMATS
 
 MS = 1_000_000
 SIZES = {0: 16, 1: 12, 2: 16, 3: 16, 4: 16, 5: 28, 6: 60, 7: 16}
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """Opens bytes as a clip."""
-    clips = []
-
-    def write_and_open(data):
-        path = tmp_path / f"{len(clips)}.mp4"
-        path.write_bytes(data)
-        clips.append(reader.open(path))
-        return clips[-1]
-
-    yield write_and_open
-    for clip in clips:
-        clip.close()
 
 
 def packet(kind, number):
@@ -71,7 +55,6 @@ def rows(samples):
     return [samples.t_ns.tolist(), np.ascontiguousarray(samples.data).tobytes()]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(clips(), st.integers(1, 9), st.booleans(), st.sampled_from([40, 1 << 24]))
 def test_pieces_of_any_size_give_the_same_records(
     mp4, tmp_path, drawn, piece, moov_in_memory, read_at_once

@@ -202,10 +202,10 @@ def test_many_fragments_that_each_claim_the_whole_file_cost_no_memory(mp4, probe
     moof = mp4.box(b"moof", mp4.box(b"traf", tfhd, run * 10))
     hostile = mp4.write([], [], extra=mvex) + moof * 30
 
-    def refused():
-        assert isinstance(probe(hostile), Mp4Error)
+    def left_out():
+        assert probe(hostile) is None
 
-    assert peak(refused) < 100 * len(hostile)
+    assert peak(left_out) < 100 * len(hostile)
 
 
 def test_samples_that_lie_on_top_of_one_another_are_an_error(mp4, probe):

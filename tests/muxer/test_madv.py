@@ -8,6 +8,7 @@ import pytest
 from camm import PacketType
 from camm.frames import from_angle_axis, to_matrix
 from muxer import reader
+from muxer.check import check
 from muxer.errors import Mp4Error
 
 FRAMES = 12
@@ -39,9 +40,8 @@ def tlyd(matrices, room=0):
 
 
 @pytest.fixture
-def clip_with(mp4, tmp_path):
-    """Opens a film of twelve frames whose `udta` is given; closed at the end."""
-    clips = []
+def clip_with(mp4, opened):
+    """Opens a film of twelve frames whose `udta` is given."""
 
     def open_with(udta, *, frames=FRAMES, ctts=None):
         data = mp4.write(
@@ -53,14 +53,9 @@ def clip_with(mp4, tmp_path):
             udta=mp4.box(b"udta", udta),
             replace={b"ctts": ctts} if ctts else None,
         )
-        path = tmp_path / f"{len(clips)}.mp4"
-        path.write_bytes(data)
-        clips.append(reader.open(path))
-        return clips[-1]
+        return opened(data)
 
-    yield open_with
-    for clip in clips:
-        clip.close()
+    return open_with
 
 
 def test_each_frame_has_its_orientation(mp4, clip_with):
@@ -301,6 +296,15 @@ def test_a_clip_without_video_keeps_its_matrices(mp4, tmp_path):
         assert len(clip.madv.matrices) == 1
         assert clip.counts == {}
         assert clip.faults == {"matrices without a frame": 1}
+
+
+def test_madv_alone_is_checked_and_reported_on(mp4, clip_with):
+    clip = clip_with(mp4.box(b"madv", mp4.box(b"tlyd", tlyd([stored(t) for t in TURNS]))))
+    errors = [found.rule for found in check(clip).findings if found.severity == "error"]
+    assert errors == ["one_metadata_track"]
+    page = pytest.importorskip("muxer.report").render(clip)
+    assert "Where the camera points" in page
+    assert "there is no track of motion metadata" in page
 
 
 def test_a_track_of_records_goes_before_madv(mp4, tmp_path):

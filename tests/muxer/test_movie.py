@@ -17,8 +17,11 @@ from muxer.movie import (
     TrackHeader,
     from_mp4_time,
     mp4_time,
+    write_ftyp,
 )
 
+BYTE = st.integers(0, (1 << 8) - 1)
+UINT16 = st.integers(0, (1 << 16) - 1)
 UINT32 = st.integers(0, (1 << 32) - 1)
 UINT64 = st.integers(0, (1 << 64) - 1)
 PIXELS = st.integers(0, 65535)
@@ -40,7 +43,7 @@ def test_a_movie_header_is_read_as_written(mp4, header):
     assert MovieHeader.read(content) == header
 
 
-@given(st.builds(TrackHeader, UINT32, DATES, UINT64, PIXELS, PIXELS, st.integers(0, 255)))
+@given(st.builds(TrackHeader, UINT32, DATES, UINT64, PIXELS, PIXELS, BYTE, UINT16))
 def test_a_track_header_is_read_as_written(mp4, header):
     content = content_of(header.write(), mp4, b"tkhd")
     assert len(content) == 96
@@ -75,9 +78,9 @@ def test_headers_of_version_0_are_read():
     matrix = bytes(36)
     mvhd = struct.pack(">I4I10s6x", 0, created, 9, 600, 1234, b"") + matrix + bytes(24)
     assert MovieHeader.read(mvhd + b"\0\0\0\5") == MovieHeader(when, 600, 1234, 5)
-    tkhd = struct.pack(">I3I4xI8xHHHH", 7, created, 9, 3, 777, 0, 0, 0x0100, 0) + matrix
+    tkhd = struct.pack(">I3I4xI8xHHHH", 7, created, 9, 3, 777, 0, 2, 0x0100, 0) + matrix
     tkhd += struct.pack(">HHHH", 1920, 0x8000, 1080, 0)
-    assert TrackHeader.read(tkhd) == TrackHeader(3, when, 777, 1920.5, 1080, 1)
+    assert TrackHeader.read(tkhd) == TrackHeader(3, when, 777, 1920.5, 1080, 1, 2)
     mdhd = struct.pack(">I4IHH", 0, 0, 9, 90000, 20900, 0x55C4, 0)
     assert MediaHeader.read(mdhd) == MediaHeader(None, 90000, 20900)
     elst = struct.pack(">IIIi4sIi4s", 0, 2, 500, -1, b"\0\1\0\0", 4972, 2002, b"\0\1\0\0")
@@ -123,3 +126,9 @@ def test_times_that_no_calendar_holds_are_unknown():
     assert from_mp4_time(1 << 40) is None
     assert mp4_time(None) == 0
     assert mp4_time(datetime(1904, 1, 2, tzinfo=UTC)) == 86400
+
+
+def test_a_file_with_av1_has_its_brand(mp4):
+    av1, jpeg = mp4.box(b"av01"), mp4.box(b"jpeg")
+    assert write_ftyp([jpeg]) == mp4.box(b"ftyp", b"isom\0\0\2\0isomiso6mp41")
+    assert write_ftyp([jpeg, av1]) == mp4.box(b"ftyp", b"isom\0\0\2\0isomiso6mp41av01")

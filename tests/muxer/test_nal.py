@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import Flags
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muxer.errors import Mp4Error
@@ -20,8 +20,6 @@ from muxer.nal import (
     is_annex_b,
     length_prefixed,
 )
-
-repeatable = settings(deadline=None, derandomize=True)
 
 H264 = {
     "baseline": "yuv420p",
@@ -168,7 +166,6 @@ def test_parameter_sets_are_found_among_the_pictures_and_each_once():
     assert h265_parameter_sets(data) == [b"\x40\1vps", b"\x42\1sps", b"\x44\1pps"]
 
 
-@repeatable
 @given(st.lists(st.binary(min_size=1, max_size=30).map(lambda unit: unit.replace(b"\0", b"x"))))
 def test_units_are_found_again(units):
     data = b"".join(b"\0\0\0\1" + unit for unit in units)
@@ -184,7 +181,6 @@ def test_a_stream_without_parameter_sets_is_an_error(make, words, data):
         make(data)
 
 
-@repeatable
 @given(st.binary(max_size=40), st.binary(min_size=3, max_size=3))
 def test_parameter_sets_of_noise_are_a_record_or_an_error(noise, profile):
     for make, heads in (

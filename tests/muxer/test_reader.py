@@ -1,7 +1,9 @@
 """Reading the clips of others: a recorded one, and the habits of makers one by one."""
 
 import json
+import os
 import struct
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,28 +17,6 @@ from muxer.errors import Mp4Error, NoCammError
 
 PIXEL = Path(__file__).parents[1] / "data" / "camm" / "mett_replaced_with_camm.mp4"
 MS = 1_000_000
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """Opens bytes as a clip."""
-    clips = []
-
-    def write_and_open(data):
-        path = tmp_path / f"{len(clips)}.mp4"
-        path.write_bytes(data)
-        clips.append(reader.open(path))
-        return clips[-1]
-
-    yield write_and_open
-    for clip in clips:
-        clip.close()
-
-
-@pytest.fixture
-def gyro(mp4):
-    """Ten gyro records that count from 0."""
-    return [mp4.record(2, n, 0, 0) for n in range(10)]
 
 
 # A recorded clip
@@ -159,6 +139,80 @@ def test_a_clip_is_read_wherever_its_parts_lie(
     assert clip.duration_ns == 50 * MS
     (track,) = reader.require_camm(clip).camm_tracks
     assert (track.handler.kind, track.timescale, track.duration) == (handler, 1_000_000, 50_000)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_sizes_of_few_bits(mp4, opened, bits, count, monkeypatch):
+    """`stz2`, in which two sizes of four bits share a byte."""
+    lengths = [12 + n % 4 for n in range(count)]
+    samples = [bytes([n]) * length for n, length in enumerate(lengths)]
+    digits = "".join(f"{length:0{bits // 4}x}" for length in lengths)
+    table = bytes.fromhex(digits + "0" * (len(digits) % 2))
+    stz2 = mp4.full(b"stz2", 0, 0, struct.pack(">II", bits, count), table)
+    data = mp4.write(samples, [1000] * count, replace={b"stsz": stz2}, per_chunk=count)
+    for piece in (1, 2, 3, 1 << 15):
+        monkeypatch.setattr("muxer.stored_table.PIECE", piece)
+        table = opened(data).tracks[0].table
+        assert table.size.tolist() == lengths
+        ends = np.cumsum(lengths)
+        assert (table.offset - table.offset[0]).tolist() == [0, *ends[:-1].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("bits", "count", "message"),
+    [(12, 1, "sizes of 12 bits"), (0, 1, "sizes of 0 bits"), (4, 9, "9 rows|claims 5 rows")],
+)
+def test_sizes_of_few_bits_that_cannot_be_read(mp4, opened, bits, count, message):
+    stz2 = mp4.full(b"stz2", 0, 0, struct.pack(">II", bits, count), bytes(4))
+    with pytest.raises(Mp4Error, match=message):
+        opened(mp4.write([b"x"], [1], replace={b"stsz": stz2}))
+
+
+def test_an_hour_of_pcm_is_a_row_for_each_chunk(mp4, tmp_path):
+    """172 million samples of four bytes, of which the file itself keeps four rows."""
+    seconds, rate, frame = 3600, 48_000, 4
+    chunks = [bytes(4)] * seconds  # what is in them is not read
+    data = mp4.write(
+        chunks,
+        [1] * seconds,
+        handler=b"soun",
+        entries=[b"sowt"],
+        timescale=rate,
+        replace={
+            b"stsz": mp4.full(b"stsz", 0, 0, struct.pack(">II", frame, seconds * rate - 7)),
+            b"stsc": mp4.table(b"stsc", (1, rate, 1), layout=">3I"),
+            b"stts": mp4.table(
+                b"stts", (rate - 1, 1), (1, 501), (rate * 2, 1), (9, 3), layout=">2I"
+            ),
+        },
+    )
+    at = data.index(b"mdat") - 4
+    path = tmp_path / "sparse.mp4"
+    path.write_bytes(data[:at] + bytes(4) + data[at + 4 :])  # an mdat up to the end
+    os.truncate(path, 1 << 30)
+    with reader.open(path) as clip:
+        tracemalloc.start()
+        (track,) = clip.tracks
+        table = track.table
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 10 << 20
+        assert track.count == seconds * rate - 7
+        assert table.size.tolist() == [rate * frame] * (seconds - 1) + [(rate - 7) * frame]
+        assert np.diff(table.dts)[:4].tolist() == [rate + 500, rate, rate, rate * 3]
+        assert table.duration == (rate - 7) * 3
+        assert table.keyframe.all()
+        assert len(track.pts_ns) == seconds
+
+
+def test_chunks_of_pcm_that_lack_samples_are_an_error(mp4, opened):
+    short = {b"stsz": mp4.full(b"stsz", 0, 0, struct.pack(">II", 2, 5))}
+    clip = opened(
+        mp4.write([b"ab"] * 4, [1] * 4, handler=b"soun", entries=[b"twos"], replace=short)
+    )
+    with pytest.raises(Mp4Error, match="chunks of a track hold 4 samples, its sizes are 5"):
+        clip.tracks[0].table  # noqa: B018 - reading it is the deed
 
 
 @pytest.mark.parametrize("timescale", [1000, 30_000, 90_000, 1_000_000, 1_000_000_000])

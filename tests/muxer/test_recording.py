@@ -606,6 +606,23 @@ def test_audio_that_never_comes_does_no_harm(path, film):
     assert frames(path, 1) == []
 
 
+def test_of_several_sounds_one_is_to_be_played(path, mp4):
+    sound = StreamFormat("audio", "pcm_s16le", 48_000, sample_rate=48_000, channels=1)
+
+    def groups(*formats):
+        path.unlink(missing_ok=True)
+        heard = [Packet(n, bytes(960), ZERO, ZERO, 10 * MS) for n in range(1, len(formats))]
+        recorded(path, [*pictures(5), *heard], [], ZERO + SECOND, formats=formats)
+        return [
+            struct.unpack_from(">H", mp4.inside(content, b"tkhd"), 46)[0]
+            for kind, _, content in mp4.boxes(mp4.inside(path.read_bytes(), b"moov"))
+            if kind == b"trak"
+        ]
+
+    assert groups(VIDEO, sound) == [0, 0, 0]
+    assert groups(VIDEO, sound, sound) == [0, 1, 1, 0]
+
+
 def test_times_are_rounded_each_by_itself_and_do_not_drift(records, path):
     """Of an hour at 59.94 frames a second and 208.33 Hz, every so many."""
     shown = [ZERO + round(n * Fraction(1001, 60_000) * SECOND) for n in range(0, 216_000, 977)]

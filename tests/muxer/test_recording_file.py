@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import struct
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -276,6 +277,43 @@ def test_a_pause_that_no_table_can_hold_is_divided(path):
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux() if packet.size]
     assert [packet.pts for packet in packets if packet.size == 16] == times
+
+
+def test_pauses_within_a_fragment_are_divided_likewise(path):
+    nothing = struct.pack("<HHii", 0, 1, 0, 0)
+    motion = TrackSpec(1, Handler(b"meta", ""), METADATA_HEADER, 10**9, CAMM, filler=nothing)
+    file = RecordingFile(path, [motion], BEFORE)
+    times = np.array([0, 3 * 10**9, 4 * 10**9, 9 * 10**9])
+    data = b"".join(struct.pack("<HH3f", 0, 2, n, 0, 0) for n in range(4))
+    ones = np.ones(4, np.bool_)
+    file.append([Run(1, data, np.full(4, 16), times, np.zeros(4, np.int64), 10**9, ones)])
+    file.finalise(AFTER)
+    with reader.open(path) as clip:
+        assert clip.gyro.t_ns.tolist() == times.tolist()
+        longest = 2**31 - 1
+        assert clip.exposure.t_ns.tolist() == [
+            longest,
+            4 * 10**9 + longest,
+            4 * 10**9 + 2 * longest,
+        ]
+        assert clip.duration_ns == 10 * 10**9
+
+
+def test_a_file_keeps_few_bytes_of_each_record_while_it_is_recorded(path, monkeypatch):
+    monkeypatch.setattr(os, "fdatasync", lambda fd: None)
+    count = 3000
+    size = np.where(np.arange(count) % 300, 16, 60)
+    none, ones = np.zeros(count, np.int64), np.ones(count, np.bool_)
+    data = bytes(size.sum())
+    file = RecordingFile(path, TRACKS, BEFORE)
+    tracemalloc.start()
+    for number in range(50):
+        dts = number * 10**6 + np.arange(count) // 3 * 1000
+        file.append([Run(2, data, size, dts, none, 1000, ones)])
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    file.close()
+    assert kept < 4 * 50 * count
 
 
 @pytest.mark.parametrize("stop", range(3, 13))

@@ -13,6 +13,7 @@ import pytest
 from camm import PacketType, Samples, StreamFormat
 from camm.media import Packet
 from muxer import reader
+from muxer.check import check
 from muxer.errors import RemoteError
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
@@ -116,6 +117,11 @@ def test_a_remote_clip_reads_as_a_local_one(server, path):
         np.testing.assert_array_equal(remote.gyro.data, local.gyro.data)
         np.testing.assert_array_equal(remote.gyro.t_ns, local.gyro.t_ns)
         assert remote.path == server.url("clip.mp4")
+
+
+def test_a_remote_clip_is_checked_as_a_local_one(server, path):
+    with reader.open(path) as local, reader.open(server.url("clip.mp4")) as remote:
+        assert check(remote).findings == check(local).findings
 
 
 def test_only_tables_and_metadata_are_fetched(server, path):

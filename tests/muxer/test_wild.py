@@ -1,5 +1,6 @@
 """What is found in the wild: clips as other makers and tools write them, one habit a test."""
 
+import re
 import struct
 import zlib
 from datetime import UTC, datetime
@@ -11,35 +12,13 @@ import pytest
 
 from camm import PacketType
 from muxer import reader
-from muxer.errors import Mp4Error, NoCammError
+from muxer.errors import NoCammError
 
 PIXEL = Path(__file__).parents[1] / "data" / "camm" / "mett_replaced_with_camm.mp4"
 MS = 1_000_000
 
 METT_OF_A_PIXEL = b"\0\0\0\x1bmettapplication/motion\0"
 """The sample entry that a Pixel's camera wrote before it was renamed: the MIME type right away."""
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """Opens bytes as a clip."""
-    clips = []
-
-    def write_and_open(data):
-        path = tmp_path / f"{len(clips)}.mp4"
-        path.write_bytes(data)
-        clips.append(reader.open(path))
-        return clips[-1]
-
-    yield write_and_open
-    for clip in clips:
-        clip.close()
-
-
-@pytest.fixture
-def gyro(mp4):
-    """Ten gyro records that count from 0."""
-    return [mp4.record(2, n, 0, 0) for n in range(10)]
 
 
 def stsd(mp4, *entries):
@@ -331,9 +310,9 @@ def test_times_that_stand_still(mp4, opened):
 # Fragments
 
 
-def fragmented(mp4, moofs, *, samples=(), durations=(), replace=None):
+def fragmented(mp4, moofs, *, samples=(), durations=(), replace=None, entry=1):
     """A file of an initial part and fragments: `moofs` are functions of where they begin."""
-    trex = mp4.full(b"trex", 0, 0, struct.pack(">5I", 1, 1, 5000, 16, 0))
+    trex = mp4.full(b"trex", 0, 0, struct.pack(">5I", 1, entry, 5000, 16, 0))
     mvex = mp4.box(b"mvex", trex)
     data = mp4.write(list(samples), list(durations), extra=mvex, replace=replace)
     for moof in moofs:
@@ -374,6 +353,10 @@ def moof(mp4, runs, *, tfhd=(), tfhd_flags=0x020000, tfdt=None):
 
 def words(*values):
     return struct.pack(f">{len(values)}I", *values)
+
+
+def sizes(packets):
+    return words(*map(len, packets))
 
 
 def halves(gyro):
@@ -442,13 +425,30 @@ def test_fragments_of_every_form(mp4, gyro, opened, form, begun):
     assert [len(block) for block in clip.blocks(PacketType.GYRO)] == [10]
 
 
-def test_fragments_of_a_track_with_several_sample_entries_are_read(mp4, gyro, opened):
-    """Which entry a fragment's samples are of is not looked at."""
-    two = {b"stsd": stsd(mp4, entry(mp4, b"mett"), entry(mp4, b"camm"))}
-    fragments = FRAGMENTS["no time of its own"](mp4, *halves(gyro))
+def test_a_fragment_says_of_which_sample_entry_its_samples_are(mp4, gyro, opened):
+    """The second of three is of the camm entry, the others of a mett of something else."""
+    two = {b"stsd": stsd(mp4, entry(mp4, b"mett", b"\0text/plain\0"), entry(mp4, b"camm"))}
+    other = [b"no record"] * 3
+    fragments = [
+        moof(mp4, [(part, 0x201, sizes(part))], tfhd=(words(number),), tfhd_flags=0x020002)
+        for part, number in ((other, 1), (gyro, 2), (other, 1))
+    ]
     clip = opened(fragmented(mp4, fragments, replace=two))
     assert clip.gyro.data[:, 0].tolist() == list(range(10))
+    assert clip.gyro.t_ns.tolist() == [(15 + n * 5) * MS for n in range(10)]
     assert (clip.camm_tracks[0].entry, clip.camm_tracks[0].recognised_by) == (2, "camm")
+    assert clip.faults == {}
+
+
+@pytest.mark.parametrize(("default", "told_by"), [(2, "camm"), (1, "records")])
+def test_a_fragment_that_does_not_say_it_goes_by_the_movies_default(
+    mp4, gyro, opened, default, told_by
+):
+    two = {b"stsd": stsd(mp4, entry(mp4, b"mp4s"), entry(mp4, b"camm"))}
+    fragments = FRAGMENTS["no time of its own"](mp4, *halves(gyro))
+    clip = opened(fragmented(mp4, fragments, replace=two, entry=default))
+    assert len(clip.gyro) == 10
+    assert clip.camm_tracks[0].recognised_by == told_by
 
 
 TAILS = {
@@ -466,8 +466,9 @@ def test_a_damaged_tail_costs_nothing_of_what_is_before_it(mp4, gyro, opened, ta
     data = fragmented(mp4, FRAGMENTS["no time of its own"](mp4, *halves(gyro)))
     clip = opened(data + TAILS[tail])
     assert clip.gyro.data[:, 0].tolist() == list(range(10))
-    damaged = {"damaged fragments at the end": 1} if tail == "a moof of noise" else {}
-    assert clip.faults == damaged
+    end = len(data) + len(TAILS[tail])
+    damaged = {f"damaged fragment, bytes {len(data)} to {end}": 1}
+    assert clip.faults == (damaged if tail == "a moof of noise" else {})
 
 
 def test_a_last_fragment_that_is_cut_keeps_what_is_there(mp4, gyro, opened):
@@ -501,14 +502,68 @@ def test_a_last_fragment_that_is_not_as_it_was_written_is_left_out(mp4, gyro, op
     assert len(opened(data).gyro) == 10
     clip = opened(data[:-50] + bytes(50))
     assert clip.gyro.data[:, 0].tolist() == list(range(4))
-    assert clip.faults == {"damaged fragments at the end": 1}
+    assert clip.faults == {f"damaged fragment, bytes {data.rindex(b'moof') - 4} to {len(data)}": 1}
 
 
-def test_a_damaged_fragment_in_the_middle_is_an_error(mp4, gyro, opened):
-    first, second = FRAGMENTS["no time of its own"](mp4, *halves(gyro))
-    clip = opened(fragmented(mp4, [first, lambda _: TAILS["a moof of noise"], second]))
-    with pytest.raises(Mp4Error):
-        clip.gyro  # noqa: B018 - reading it is the deed
+DAMAGES = {
+    "a moof of noise": (8, bytes(range(8, 80))),
+    "a size that is too small": (0, words(7)),
+    "a header of zeros": (0, bytes(8)),
+    "a kind that is none": (4, b"mo\0f"),
+    "a sector of zeros": (0, bytes(120)),
+}
+"""What happens to the second of three fragments: bytes that are put at a place of it."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_fragment_costs_no_other(mp4, gyro, opened, damage):
+    parts = gyro[:4], gyro[4:6], gyro[6:]
+    times = (0, 20_000, 30_000)
+    fragments = [
+        moof(mp4, [(part, 0x1, b"")], tfdt=tick) for part, tick in zip(parts, times, strict=True)
+    ]
+    data = fragmented(mp4, fragments)
+    assert opened(data).faults == {}
+    _, second, third = (n.start() - 4 for n in re.finditer(b"moof", data))
+    at, content = DAMAGES[damage]
+    at += second
+    clip = opened(data[:at] + content + data[at + len(content) :])
+    assert clip.gyro.data[:, 0].tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+    assert clip.gyro.t_ns.tolist() == [n * 5 * MS for n in (0, 1, 2, 3, 6, 7, 8, 9)]
+    assert clip.faults == {f"damaged fragment, bytes {second} to {third}": 1}
+
+
+@pytest.mark.parametrize("size", [0, 300, 1 << 30])
+def test_a_fragment_that_claims_to_be_longer_is_read_up_to_the_next(mp4, gyro, opened, size):
+    parts = gyro[:4], gyro[4:6], gyro[6:]
+    data = fragmented(mp4, [moof(mp4, [(part, 0x1, b"")]) for part in parts])
+    at = [n.start() - 4 for n in re.finditer(b"moof", data)][1]
+    clip = opened(data[:at] + words(size) + data[at + 4 :])
+    assert clip.gyro.data[:, 0].tolist() == list(range(10))
+    assert clip.faults == {}
+
+
+def test_of_very_many_damaged_fragments_the_first_are_named(mp4, gyro, opened):
+    noise = [lambda _: TAILS["a moof of noise"]] * 12
+    good = FRAGMENTS["no time of its own"](mp4, *halves(gyro))
+    clip = opened(fragmented(mp4, [*noise, *good]))
+    assert len(clip.gyro) == 10
+    assert len(clip.faults) == 9
+    assert clip.faults["damaged fragments behind that"] == 4
+
+
+def test_a_fragment_of_ours_with_samples_outside_of_its_data_is_left_out(mp4, gyro, opened):
+    """One bit of a size, and all that is behind it would be read at the wrong place."""
+    parts = gyro[:4], gyro[4:6], gyro[6:]
+    fragments = [
+        with_checksum(mp4, moof(mp4, [(part, 0x201, sizes(part))], tfdt=0)) for part in parts
+    ]
+    data = fragmented(mp4, fragments)
+    assert len(opened(data).gyro) == 10
+    at = [n.start() for n in re.finditer(b"trun", data)][1] + 16
+    clip = opened(data[:at] + words(16 ^ 64) + data[at + 4 :])
+    assert clip.gyro.data[:, 0].tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+    assert [*clip.faults.values()] == [1]
 
 
 # What a clip says of itself

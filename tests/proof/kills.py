@@ -2,7 +2,7 @@
 
 Run as a script this is the recording: `python kills.py LEDGER SPEED OUTPUT` films the simulated
 walk and keeps a ledger, in memory shared with whoever kills it, of what the sources have
-delivered and of the fragments that were begun and done.
+delivered, of what of it the writer has taken up, and of the fragments that were begun and done.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import av
 
 from muxer import reader, repair
 
-LEDGER = struct.Struct("<4q")
-"""Presentation times of the first and last picture delivered; fragments begun, and on the disk."""
+LEDGER = struct.Struct("<5q")
+"""Presentation times of the first picture delivered, of the last one delivered, and of the last one
+taken up; fragments begun, and on the disk."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Killed:
     """What was left of a recording, and what it had been given until it was killed.
 
     `delivered_ns`  presentation time of the last picture that the camera had handed over
+    `taken_ns`      of the last one that the writer's thread had taken out of its queue
     `begun`, `done` fragments
     """
 
     clip: Path
     delivered_ns: int
+    taken_ns: int
     begun: int
     done: int
 
@@ -54,17 +57,22 @@ def kill_one(folder: Path, chance: random.Random, speed: str, longest_s: float) 
             time.sleep(0.01)
         time.sleep(patience_s)
         recording.kill()
-    first, last, begun, done = LEDGER.unpack(ledger.read_bytes())
-    return Killed(unfinished, last - first, begun, done)
+    first, delivered, taken, begun, done = LEDGER.unpack(ledger.read_bytes())
+    return Killed(unfinished, delivered - first, taken - first, begun, done)
 
 
 @dataclass(frozen=True)
 class Toll:
-    """What kills have cost: the worst loss of a clip, in seconds of it, and all clips together."""
+    """What kills have cost, in seconds of the clip, and all clips together.
+
+    `worst_held_s` is the most that was lost of what the writer had taken up. The rest of a loss was
+    still in its queue: that grows while the disk is waited for, and with the speed.
+    """
 
     kills: int
     worst_loss_s: float
     mean_loss_s: float
+    worst_held_s: float
     fragments: int
     fragments_lost: int
 
@@ -75,7 +83,7 @@ def kill_many(
     """Kill, repair and compare with the recording that nobody killed."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     whole = contents(reference)
-    losses, fragments, lost = [], 0, 0
+    losses, held, fragments, lost = [], [], 0, 0
     for number in range(kills):
         killed = kill_one(folder / f"{seed}-{number}", chance, speed, longest_s)
         if not killed.done:
@@ -94,10 +102,11 @@ def kill_many(
             assert not clip.fragmented
             last_ns = int(clip.video.pts_ns.max())
         losses.append((killed.delivered_ns - last_ns) / 1e9)
+        held.append((killed.taken_ns - last_ns) / 1e9)
         fragments += killed.begun
         lost += killed.begun - examination.intact
     mean = sum(losses) / len(losses)
-    return Toll(len(losses), max(losses), mean, fragments, lost)
+    return Toll(len(losses), max(losses), mean, max(held), fragments, lost)
 
 
 def contents(path: Path) -> dict[int, list[tuple[int, bytes]]]:
@@ -115,33 +124,42 @@ def contents(path: Path) -> dict[int, list[tuple[int, bytes]]]:
 def record(ledger: Path, speed: str, output: Path) -> None:
     """The recording that is to be killed."""
     from cammcorder.__main__ import main
+    from daemon.recorder import Recorder
     from daemon.session import RecordingSession
     from muxer.recording_file import RecordingFile
 
     with ledger.open("r+b") as file:
         memory = mmap.mmap(file.fileno(), LEDGER.size)
-    page = [0, 0, 0, 0]
+    page = [0, 0, 0, 0, 0]
 
     def note(place: int, value: int) -> None:
-        page[place] = value
-        LEDGER.pack_into(memory, 0, *page)
+        page[place] = value  # a place of its own in memory, too: several threads write
+        struct.pack_into("<q", memory, place * 8, value)
 
-    deliver, append = RecordingSession._deliver, RecordingFile.append
+    def note_pictures(place: int, delivery: object) -> None:
+        if getattr(delivery, "source", "") == "camera" and delivery.content:
+            times = [packet.pts_ns for packet in delivery.content]
+            if not page[0]:
+                note(0, min(times))
+            note(place, max(page[place], *times))
+
+    deliver, take, append = RecordingSession._deliver, Recorder.take, RecordingFile.append
 
     def noted_deliver(self, delivery):
+        note_pictures(1, delivery)
         deliver(self, delivery)
-        if getattr(delivery, "source", "") == "camera" and delivery.content:
-            newest = max(packet.pts_ns for packet in delivery.content)
-            if not page[0]:
-                note(0, min(packet.pts_ns for packet in delivery.content))
-            note(1, max(page[1], newest))
+
+    def noted_take(self, delivery):
+        note_pictures(2, delivery)
+        take(self, delivery)
 
     def noted_append(self, runs):
-        note(2, page[2] + 1)
-        append(self, runs)
         note(3, page[3] + 1)
+        append(self, runs)
+        note(4, page[4] + 1)
 
-    RecordingSession._deliver, RecordingFile.append = noted_deliver, noted_append
+    RecordingSession._deliver, Recorder.take = noted_deliver, noted_take
+    RecordingFile.append = noted_append
     main(["record", "--sim", "walk", "--speed", speed, "-o", str(output)])
 
 

@@ -3,6 +3,9 @@
 import pytest
 from kills import kill_many
 
+FRAGMENT_S, PATIENCE_S, DELIVERY_S = 1.0, 2.0, 0.2
+"""The longest fragment, how long one waits for a source that is behind, and two deliveries."""
+
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
@@ -16,8 +19,9 @@ def test_a_kill_costs_no_fragment_that_was_written(run, tmp_path, seed, kills, s
     toll = kill_many(tmp_path, reference, kills, seed, speed, longest_s)
     print(  # noqa: T201 - the measured numbers, for docs/REPAIR.md
         f"speed {speed}: {toll.kills} kills, worst loss {toll.worst_loss_s:.2f} s of clip "
-        f"(mean {toll.mean_loss_s:.2f} s), {toll.fragments_lost} of {toll.fragments} fragments"
+        f"(mean {toll.mean_loss_s:.2f} s; {toll.worst_held_s:.2f} s of what the writer had taken), "
+        f"{toll.fragments_lost} of {toll.fragments} fragments"
     )
     assert toll.kills > kills * 0.8
-    if speed == "1":  # in a hurry each wait for the disk costs as many times more
-        assert toll.worst_loss_s < 5
+    # What was in the queue depends on the disk and its load; what was out of it must not.
+    assert toll.worst_held_s < FRAGMENT_S + PATIENCE_S + DELIVERY_S
