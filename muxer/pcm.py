@@ -12,25 +12,21 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-CODECS = frozenset(
-    ["sowt", "twos", "raw ", "NONE", "in24", "in32", "fl32", "fl64", "lpcm", "ipcm", "fpcm"]
-)
+_WIDTH = {
+    **dict.fromkeys(["sowt", "twos", "raw ", "NONE", "lpcm", "ipcm", "fpcm"], 0),
+    **dict.fromkeys(["ulaw", "alaw"], 8),
+    "in24": 24,
+    **dict.fromkeys(["in32", "fl32"], 32),
+    "fl64": 64,
+}
+"""Bits of a value by the type of the sample entry; 0 where a field of the entry says it."""
+
+CODECS = frozenset(_WIDTH)
 """Sample entries of uncompressed sound, of whatever maker."""
 
 _TOLERANCE_S = 0.005
 """How far stamps may stray from the count of frames before they are believed: Matroska rounds them
 to milliseconds."""
-
-
-_WIDTH = {
-    **dict.fromkeys([b"sowt", b"twos", b"raw ", b"NONE", b"lpcm"], 0),
-    **dict.fromkeys([b"ulaw", b"alaw"], 8),
-    b"in24": 24,
-    **dict.fromkeys([b"in32", b"fl32"], 32),
-    b"fl64": 64,
-    **dict.fromkeys([b"ipcm", b"fpcm"], 0),
-}
-"""Bits of a value by the type of the sample entry; 0 where a field of the entry says it."""
 
 
 def frame_size(entry: bytes) -> int:
@@ -39,14 +35,14 @@ def frame_size(entry: bytes) -> int:
     AudioSampleEntry (ISO/IEC 14496-12, 12.2.3), its forms in the QuickTime File Format ("Sound
     sample descriptions"), and the `pcmC` of ISO/IEC 23003-5.
     """
-    kind = entry[4:8]
+    kind = entry[4:8].decode("latin-1")
     if len(entry) < 28 or kind not in _WIDTH:
         return 0
     version, channels, bits = struct.unpack_from(">16xH6xHH", entry)
     pcmc = entry.find(b"pcmC", 36)
     if version == 2 and len(entry) >= 60:
         channels, bits = struct.unpack_from(">I4xI", entry, 48)
-    elif kind in {b"ipcm", b"fpcm"} and 0 < pcmc <= len(entry) - 10:
+    elif kind in {"ipcm", "fpcm"} and 0 < pcmc <= len(entry) - 10:
         bits = entry[pcmc + 9]
     return int(channels * (_WIDTH[kind] or bits) // 8)
 

@@ -73,6 +73,21 @@ class SampleTable:
             self.keyframe[:count],
         )
 
+    def only(self, rows: npt.NDArray[np.bool_]) -> SampleTable:
+        """Some of the samples; the last of them lasts as long as it did."""
+        if rows.all():
+            return self
+        chosen = np.flatnonzero(rows)
+        durations = np.diff(self.dts, append=self.end)
+        return SampleTable(
+            self.offset[rows],
+            self.size[rows],
+            self.dts[rows],
+            self.cts_offset[rows],
+            int(durations[chosen[-1]]) if len(chosen) else 0,
+            self.keyframe[rows],
+        )
+
     @property
     def end(self) -> int:
         """When the last sample has been decoded, in ticks: what the durations add up to."""

@@ -1,32 +1,41 @@
-"""Finish a recording that a crash, a power cut or a bad disk has left unfinished or damaged.
+"""Finish or rebuild a recording that a crash, a power cut or a bad disk has left damaged.
 
-Everything that is whole is kept, at its exact time; what is lost is told, byte range by byte range.
-The damaged file is only read, unless it is repaired in place. Works on cammcorder's own recordings
-and needs nothing beside them.
+cammcorder's own recordings need nothing beside them. Other files whose index is lost are rebuilt
+with the help of a healthy file of the same device and mode (--reference): their samples are found
+one by one. Everything that is whole is kept; what is lost and what was assumed is told, byte range
+by byte range. The damaged file is only read, unless it is repaired in place.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muxer.repair import Examination, Stretch
+    from muxer.repair import Examination
+    from muxer.salvage.rescue import Rescue
 
 _COMPLETE, _PARTIAL = 0, 3
-_LONG_WORK = 1 << 28
+_LONG_WORK = 1 << 26
 """Bytes from which on it takes long enough for a progress bar."""
-_TOLD = 12
-"""Stretches that are told one by one; the report has them all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
     parser.add_argument("damaged", metavar="DAMAGED", type=Path, help="the recording to repair")
+    parser.add_argument(
+        "--reference",
+        metavar="HEALTHY",
+        type=Path,
+        help="a file of the same device and mode that plays; needed where the index of a file is "
+        "lost that cammcorder has not recorded",
+    )
     target = parser.add_mutually_exclusive_group()
     target.add_argument(
         "-o",
@@ -38,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--in-place",
         action="store_true",
-        help="repair the file itself: needs no space, and takes no time however long it is",
+        help="repair the file itself: needs no space, and no media are moved",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     parser.add_argument(
@@ -55,34 +64,59 @@ def run(options: argparse.Namespace) -> int:
     """Examine, tell, repair; the exit code says how much is left."""
     from camm import UsageError
     from cammcorder.commands.outputs import free_file
-    from muxer import repair
     from muxer.extract import write_whole
 
-    damaged: Path = options.damaged
+    damaged, reference = _in_order(options)
     out: Path = options.output or _beside(damaged)
-    if out.exists() and damaged.exists() and out.samefile(damaged):
-        raise UsageError(f"{out} is the damaged file: name another, or repair it --in-place")
+    for name, path in (("damaged", damaged), ("healthy", reference)):
+        for target in (out, options.report):
+            if path is not None and target is not None and _same(target, path):
+                raise UsageError(f"{target} is the {name} file: name another")
     if options.report is not None:
         free_file(options.report, force=options.force)
     if not (options.dry_run or options.in_place):
         free_file(out, force=options.force)
-    with _progress("examining", damaged) as watch:
-        examination = repair.examine(damaged, watch)
+    work = _examined(damaged, reference)
     if options.report is not None:
         import json
 
-        write_whole(options.report, [json.dumps(examination.report(), indent=2) + "\n"])
-    repair.require_recovered(examination)
-    sys.stdout.writelines(f"{line}\n" for line in _told(examination))
-    sys.stdout.flush()
-    if examination.remedy is not repair.Remedy.NOTHING and not options.dry_run:
-        if options.in_place:
-            repair.finish_in_place(examination)
-        else:
-            with _progress("writing", damaged) as watch:
-                repair.finish(examination, out, watch)
-            sys.stdout.write(f"{out}\n")
-    return _COMPLETE if examination.complete else _PARTIAL
+        write_whole(options.report, [json.dumps(work.report, indent=2) + "\n"])
+    work.require_recovered()
+    _say(work.told)
+    if work.writing is not None and options.in_place:
+        _say(work.writing.plan_in_place())
+        if not options.dry_run:
+            work.writing.in_place()
+    elif work.writing is not None and not options.dry_run:
+        with _progress("writing", damaged) as watch:
+            work.writing.new(out, watch)
+        _say([str(out)])
+    return _COMPLETE if work.complete else _PARTIAL
+
+
+def _in_order(options: argparse.Namespace) -> tuple[Path, Path | None]:
+    """The damaged file and the healthy one, also where they were named the other way round.
+
+    UsageError where the file that would be written to is not the one that was named for it.
+    """
+    from camm import UsageError
+    from muxer.salvage.rescue import is_healthy
+
+    damaged: Path = options.damaged
+    reference: Path | None = options.reference
+    if reference is None or is_healthy(reference) or not is_healthy(damaged):
+        return damaged, reference
+    if options.in_place:
+        raise UsageError(
+            f"{damaged} is healthy and {reference} is not: name the damaged one first to repair it "
+            "--in-place"
+        )
+    _say([f"{damaged} is healthy and {reference} is not: taking them the other way round"])
+    return reference, damaged
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 def _beside(damaged: Path) -> Path:
@@ -91,37 +125,86 @@ def _beside(damaged: Path) -> Path:
     return damaged.with_name(f"{stem}.repaired{damaged.suffix}")
 
 
-def _told(examination: Examination) -> Iterator[str]:
-    """What is left, what is lost, and what is to be done."""
-    yield f"{examination.path}: {examination.remedy.value}"
-    for found in examination.tracks:
-        line = f"  track {found.track.number} ({found.track.codec}): {len(found.table):,} kept"
-        if found.lost:
-            line += f", {found.lost:,} lost"
-        if found.unverified and not examination.complete:
-            line += f"; {found.unverified:,} of them by their looks, for no checksum holds"
-        if found.smeared:
-            line += f"; {found.smeared:,} after a lost picture, smeared until the next key frame"
-        yield line
-    lost = [("  lost", gap) for gap in examination.gaps] + [
-        (f"  lost of track {found.track.number}", stretch)
-        for found in examination.tracks
-        for stretch in found.stretches
-        if stretch.reason
-    ]
-    for name, stretch in lost[:_TOLD]:
-        yield f"{name}: {_where(stretch)}"
-    if len(lost) > _TOLD:
-        yield f"  and {len(lost) - _TOLD:,} stretches more: --report has them all"
+def _say(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
 
 
-def _where(stretch: Stretch) -> str:
-    start, end = (
-        "?" if t is None else f"{t / 1e9:.3f} s" for t in (stretch.from_ns, stretch.until_ns)
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What can be done about it.
+
+    `plan_in_place`  what will be done to the file itself; UsageError where that cannot be
+    """
+
+    new: Callable[[Path, Callable[[int], None]], None]
+    in_place: Callable[[], None]
+    plan_in_place: Callable[[], Iterable[str]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What either way of repairing has found; `writing` is None where there is nothing to do.
+
+    `require_recovered`  NothingRecoveredError where nothing can be kept
+    """
+
+    complete: bool
+    report: dict[str, Any]
+    told: Iterable[str]
+    require_recovered: Callable[[], object]
+    writing: _Writing | None
+
+
+def _examined(damaged: Path, reference: Path | None) -> _Work:
+    """Find out what can be done, the recorder's own way where the file is its own."""
+    from muxer import repair
+    from muxer.salvage.rescue import rescue
+
+    with _progress("examining", damaged) as watch:
+        try:
+            examination = repair.examine(damaged, watch)
+        except repair.NotOurRecordingError:
+            examination = None
+    if examination is not None and (examination.recovered or reference is None):
+        return _ours(examination)
+    with _progress("searching", damaged) as watch:
+        return _others(rescue(damaged, reference, watch))
+
+
+def _ours(examination: Examination) -> _Work:
+    from cammcorder.commands.repair_text import told_of_ours
+    from muxer import repair
+
+    writing = _Writing(
+        partial(repair.finish, examination), partial(repair.finish_in_place, examination)
     )
-    samples = f"{stretch.samples:,} samples, " if stretch.samples else ""
-    return (
-        f"{samples}{start} to {end}, bytes {stretch.start:,} to {stretch.end:,}: {stretch.reason}"
+    return _Work(
+        examination.complete,
+        examination.report(),
+        told_of_ours(examination),
+        partial(repair.require_recovered, examination),
+        writing if examination.remedy is not repair.Remedy.NOTHING else None,
+    )
+
+
+def _others(found: Rescue) -> _Work:
+    from cammcorder.commands.repair_text import plan_in_place, told_of_others
+    from muxer.salvage.write import write_in_place, write_new
+
+    writing = None
+    if found.rescued is not None:
+        writing = _Writing(
+            partial(write_new, found.rescued),
+            partial(write_in_place, found.rescued),
+            partial(plan_in_place, found.rescued),
+        )
+    return _Work(
+        found.findings.complete,
+        found.findings.report(),
+        told_of_others(found.findings),
+        found.require_recovered,
+        writing,
     )
 
 

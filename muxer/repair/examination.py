@@ -120,7 +120,7 @@ def examine(
         if not fragments and all(moov.movie.metadata is None for moov in moovs):
             raise NotOurRecordingError(
                 f"{source.name} bears no mark of cammcorder (its metadata, its checksums): only "
-                "its own recordings can be repaired"
+                "its own recordings can be finished"
             )
         return _judged(source, moovs, fragments, journal)
 

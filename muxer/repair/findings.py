@@ -26,6 +26,7 @@ class Stretch:
     `from_ns`, `until_ns`  times of the first and the last of them (of their neighbours where there
                            is no index) from movie time zero; None where nobody knows
     `reason`   why they are lost; empty where they are kept
+    `assumed`  what is no more than likely about those that are kept; empty where all is certain
     """
 
     start: int
@@ -34,12 +35,14 @@ class Stretch:
     from_ns: int | None
     until_ns: int | None
     reason: str = ""
+    assumed: str = ""
 
     def report(self) -> dict[str, Any]:
         """For scripts, as JSON can say it."""
         return {
             "kept": not self.reason,
             "reason": self.reason,
+            "assumed": self.assumed,
             "bytes": [self.start, self.end],
             "samples": self.samples,
             "from_s": None if self.from_ns is None else self.from_ns / _NS,
@@ -87,7 +90,7 @@ def findings(
     """
     table, sure = index.table, index.sure
     faults = np.full(len(table), Fault.NONE, np.uint8)
-    doubtful = _select(table, ~sure)
+    doubtful = table.only(~sure)
     if len(doubtful):
         found = judge(source, index.track, doubtful)
         found[_overlap(doubtful, occupied)] = Fault.COVERED
@@ -98,27 +101,11 @@ def findings(
     smeared = _smeared(index, kept) if index.track.kind == b"vide" else 0
     return TrackFindings(
         index.track,
-        _select(table, kept),
+        table.only(kept),
         int((~kept).sum()),
         int((kept & ~sure).sum()),
         smeared,
         _stretches(index, faults),
-    )
-
-
-def _select(table: SampleTable, rows: Bools) -> SampleTable:
-    """Some of the samples; the last of them lasts as long as it did."""
-    if rows.all():
-        return table
-    chosen = np.flatnonzero(rows)
-    durations = np.diff(table.dts, append=table.end)
-    return SampleTable(
-        table.offset[rows],
-        table.size[rows],
-        table.dts[rows],
-        table.cts_offset[rows],
-        int(durations[chosen[-1]]) if len(chosen) else 0,
-        table.keyframe[rows],
     )
 
 

@@ -169,8 +169,7 @@ def _built(examination: Examination, tables: dict[int, SampleTable]) -> Build:
 
     def build(shift: int) -> list[Piece]:
         placed = {
-            track: replace(table, offset=table.offset + shift)
-            for track, table in tables.items()
+            track: replace(table, offset=table.offset + shift) for track, table in tables.items()
         }
         return [rebuild(examination.moov, placed, metadata)]
 

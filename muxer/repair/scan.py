@@ -19,6 +19,7 @@ from muxer.boxes import parse_header, require
 from muxer.errors import Mp4Error
 from muxer.fragments import CHECKSUM_UUID, count_samples, is_intact, read_fragment
 from muxer.moov_first import HEAD
+from muxer.recording_file import METADATA_UUID
 from muxer.repair.movie import Movie, read_movie
 from muxer.sample_table import Ints, SampleTable
 
@@ -204,6 +205,8 @@ def _read_movie_box(source: Readable, at: int) -> MovieBox | None:
     if not at + 8 < end <= source.size:
         return None
     content = source.read(at + 8, end - at - 8)
+    if METADATA_UUID.bytes not in content and b"mvex" not in content:
+        return None  # of another maker, whose tables may be too long to be opened out
     try:
         return MovieBox(at, end, content, read_movie(content, source.size))
     except Mp4Error:

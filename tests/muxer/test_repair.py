@@ -675,18 +675,17 @@ def test_in_place_says_what_it_will_do_and_does_it(call, take, unfinished, path)
     assert "nothing to repair" in call(path)[1]
 
 
-def test_what_cannot_be_repaired_is_one_line(call, unfinished, path, film):
+def test_what_cannot_be_repaired_is_one_line(call, unfinished, path):
     def failed(name, code, *words):
         found, out, err = call(name, "-o", "out.mp4")
         assert (found, out, len(err.splitlines())) == (code, "", 1)
         assert all(word in err for word in words)
 
-    failed(film, 1, "no mark of cammcorder")
     first = places(unfinished, b"moov")[0]
     path.write_bytes(zeroed(unfinished, first, first + 400))
     failed(path, 1, "nothing can be recovered")
     path.write_bytes(b"")
-    failed(path, 1, "no mark of cammcorder")
+    failed(path, 2, "--reference")
     failed(path.with_name("none.mp4"), 2, "there is no file")
     failed(path.parent, 2, "expected an MP4")
     assert call(path, "-o", path, "--force")[0] == 2
