@@ -238,16 +238,21 @@ class Carver:
         if usual is not None:
             return usual
         sound = max((f.begins(self._media, at) for f in self._fillers if f.refuses), default=0.0)
-        needed = _SOUGHT + min(sound, _SOUGHT / 2)  # for something is there already
-        best, most = self._end, 0.0
+        needed = _SOUGHT + min(sound, _SOUGHT / 8)  # for something is there already
         first = at + 1 if not sound else at + _SHORTEST
+        best, most = self._end, 0.0
         for place, number, run, tried in self._candidates(first, watch):
-            if place > best + _SIGNATURE:
+            enough = needed + log2(tried + 1)
+            most = self._chained(number, run, enough)
+            if most >= enough:
+                best = place
                 break
-            enough = max(needed + log2(tried + 1), most)
-            # What seems to begin a few bytes before the true place may be made of its first bytes.
-            bits = self._chained(number, run, enough)
-            if bits >= enough and bits > most:
+        # What seems to begin a few bytes before the true place may be made of its first bytes.
+        last = best + _SIGNATURE
+        for place, number, run, _ in self._candidates(best + 1, watch, _SIGNATURE):
+            if place > last:
+                break
+            if (bits := self._chained(number, run, most)) > most:
                 best, most = place, bits
         return best
 

@@ -52,9 +52,9 @@ def codec(track: Described) -> Scanner | Filler:  # noqa: PLR0911 - a table of c
     entry, samples = track.entry, track.samples
     match entry[4:8].decode("latin-1"):
         case "avc1" | "avc3":
-            return h264_scanner(_box(entry, b"avcC"))
+            return h264_scanner(_box(entry, b"avcC"), samples)
         case "hvc1" | "hev1":
-            return h265_scanner(_box(entry, b"hvcC"))
+            return h265_scanner(_box(entry, b"hvcC"), samples)
         case "av01":
             return Av1Scanner(_box(entry, b"av1C"), samples)
         case "mp4v":

@@ -24,7 +24,7 @@ Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _PATTERN, _FEW = 4, 4
 """Chunks that make a pattern, and samples of one that can be told from chance."""
-_STUDIED = 400
+_STUDIED, _LAST = 400, 16
 """Samples of a track that are read to learn what its codec looks like."""
 
 
@@ -160,6 +160,7 @@ def _track(trak: bytes, movie: MovieHeader, source: LocalFile) -> ReferenceTrack
     stored = StoredTable.find(Memory(stbl), Box(b"stbl", 0, 0, len(stbl)), source.size)
     if entry is None or not stored.count:
         return None
+    kind = Handler.read(require(mdia, b"hdlr")).kind
     elst = find(trak, b"edts", b"elst")
     delay = media_time = 0
     for edit in EditList.read(elst).edits if elst is not None else ():
@@ -175,7 +176,7 @@ def _track(trak: bytes, movie: MovieHeader, source: LocalFile) -> ReferenceTrack
     start = delay - media_time
     return ReferenceTrack(
         TrackHeader.read(require(trak, b"tkhd")).track,
-        Handler.read(require(mdia, b"hdlr")).kind,
+        kind,
         stsd[entry.start : entry.end],
         timescale,
         duration,
@@ -184,15 +185,18 @@ def _track(trak: bytes, movie: MovieHeader, source: LocalFile) -> ReferenceTrack
         start + int((first.dts + first.cts_offset)[:64].min()),
         stored.key_frames is None,
         np.diff(first.dts),
-        _studied(source, first.offset, first.size),
+        _studied(source, first.offset, first.size, _LAST if kind == b"vide" else 0),
         first.size,
         _chunks(stored, first.size, runs, start, timescale),
         stored.count,
     )
 
 
-def _studied(source: LocalFile, offset: Ints, size: Ints) -> tuple[bytes, ...]:
-    rows = zip(offset[:_STUDIED].tolist(), size[:_STUDIED].tolist(), strict=True)
+def _studied(source: LocalFile, offset: Ints, size: Ints, last: int) -> tuple[bytes, ...]:
+    """The first samples, and the last few, in which encoders do what they do nowhere else."""
+    chosen = np.unique(np.append(np.arange(_STUDIED), len(offset) - 1 - np.arange(last)))
+    chosen = chosen[(chosen >= 0) & (chosen < len(offset))]
+    rows = zip(offset[chosen].tolist(), size[chosen].tolist(), strict=True)
     return tuple(source.read(at, length) for at, length in rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muxer.bits import Bits
@@ -28,7 +29,7 @@ class _Sps:
     colour_planes: bool
 
 
-def h264_scanner(avcc: bytes) -> NalScanner:
+def h264_scanner(avcc: bytes, samples: Sequence[bytes] = ()) -> NalScanner:
     """For the samples of a track with this `avcC`. Mp4Error where it cannot be read."""
     if len(avcc) < 7:
         raise Mp4Error("box 'avcC' is too short")
@@ -40,7 +41,7 @@ def h264_scanner(avcc: bytes) -> NalScanner:
             length = int.from_bytes(avcc[at : at + 2])
             sets.append(avcc[at + 2 : at + 2 + length])
             at += 2 + length
-    return NalScanner(H264(sets), (avcc[4] & 3) + 1)
+    return NalScanner(H264(sets), (avcc[4] & 3) + 1, samples)
 
 
 class H264:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muxer.bits import Bits
@@ -24,7 +25,7 @@ class _Pps:
     extra_bits: int
 
 
-def h265_scanner(hvcc: bytes) -> NalScanner:
+def h265_scanner(hvcc: bytes, samples: Sequence[bytes] = ()) -> NalScanner:
     """For the samples of a track with this `hvcC`. Mp4Error where it cannot be read."""
     if len(hvcc) < 23:
         raise Mp4Error("box 'hvcC' is too short")
@@ -36,7 +37,7 @@ def h265_scanner(hvcc: bytes) -> NalScanner:
             length = int.from_bytes(hvcc[at : at + 2])
             sets.append(hvcc[at + 2 : at + 2 + length])
             at += 2 + length
-    return NalScanner(H265(sets), (hvcc[21] & 3) + 1)
+    return NalScanner(H265(sets), (hvcc[21] & 3) + 1, samples)
 
 
 class H265:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from math import log2
@@ -65,14 +66,29 @@ class Syntax(Protocol):
 
 
 class NalScanner:
-    """Recognises access units behind lengths of `length_size` bytes (ISO/IEC 14496-15)."""
+    """Recognises access units behind lengths of `length_size` bytes (ISO/IEC 14496-15).
 
-    def __init__(self, syntax: Syntax, length_size: int) -> None:
+    `samples` are some of the reference: a last picture with fewer slices than any of them is cut.
+    """
+
+    def __init__(self, syntax: Syntax, length_size: int, samples: Sequence[bytes] = ()) -> None:
         self._syntax = syntax
         self._length_size = length_size
         length = rb"\x00[\x00-\xff]{3}" if length_size == 4 else b"[\x00-\xff]{%d}" % length_size
         self.signature = re.compile(length + syntax.first_bytes)
         self.wrap = syntax.wrap
+        self._fewest = min((self._slices(sample) for sample in samples), default=1)
+
+    def _slices(self, sample: bytes) -> int:
+        """How many slices a picture of the reference has."""
+        at, count = 0, 0
+        while at + self._length_size < len(sample):
+            body = at + self._length_size
+            length = int.from_bytes(sample[at:body])
+            unit = self._syntax.unit(sample[body : body + _HEAD][:length], length)
+            count += unit is not None and unit.role in {Role.PICTURE, Role.SLICE}
+            at = body + length
+        return count
 
     def _evidence(self, length: int) -> float:
         """Bits that a length says: the smaller it is, the fewer numbers are as small."""
@@ -83,6 +99,7 @@ class NalScanner:
         pictures: list[Unit] = []
         picture: Unit | None = None
         start, begin, evidence, units, announced = at, at, 0.0, 0, False
+        slices = 0
         body, whole = self._length_size, media.size
         while units < _MOST_UNITS and len(size) < most:
             head = media.read(at, body + _HEAD)
@@ -104,15 +121,16 @@ class NalScanner:
                 if begins and picture is not None:
                     size.append(at - begin)
                     pictures.append(picture)
-                    picture, begin, units = None, at, 0
+                    picture, begin, units, slices = None, at, 0, 0
                 if unit.role is Role.PICTURE:
                     picture = replace(unit, keyframe=True) if announced else unit
                 elif unit.role is not Role.OPENS and picture is None:
                     break
                 announced = unit.role is Role.OPENS and (announced or unit.keyframe)
+            slices += unit.role is Role.PICTURE or unit.role is Role.SLICE
             evidence += unit.evidence + self._evidence(length)
             at, units = end, units + 1
-        if picture is not None and len(size) < most:
+        if picture is not None and len(size) < most and slices >= self._fewest:
             size.append(at - begin)
             pictures.append(picture)
         if not size:
