@@ -83,9 +83,12 @@ def fixes_of(*pieces, burst=32):
 
 
 def reports_of_gpsd(name, kind):
-    """gpsd's reports of a class by their time in whole milliseconds; the last one of each time."""
+    """gpsd's reports of a class by their time in whole milliseconds; the last one of each time.
+
+    Numbers are as gpsd wrote them, digit by digit.
+    """
     lines = (DATA / f"{name}.log.chk").read_bytes().splitlines()
-    reports = (json.loads(line) for line in lines if line.startswith(b"{"))
+    reports = (json.loads(line, parse_float=str) for line in lines if line.startswith(b"{"))
     return {
         report["time"]: report for report in reports if report["class"] == kind and "time" in report
     }
@@ -140,49 +143,78 @@ def epoch(time="120000.00", date="110720", *, gst=True):
     return b"".join(nmea(text.format(time=time, date=date)) for text in texts)
 
 
-@pytest.mark.parametrize("name", ["ublox-neo-m8p", "navisys-gr8013"])
-def test_ubx_fixes_are_those_of_gpsd(name):
+@pytest.mark.parametrize(
+    ("name", "count"), [("ublox-neo-m8p", 58), ("navisys-gr8013", 35), ("ublox-zed-f9p-sfrbx", 18)]
+)
+def test_ubx_fixes_are_those_of_gpsd_to_the_last_digit(name, count):
     fixes, _, _ = fixes_of((DATA / f"{name}.log").read_bytes())
     ours = {label(fix): fix.values[0] for fix in fixes}
-    assert all(fix.kind is PacketType.GPS for fix in fixes)
-    theirs = {k: v for k, v in reports_of_gpsd(name, "TPV").items() if "altHAE" in v and "eph" in v}
-    assert len(theirs) >= 30
-    shared = theirs.keys() & ours.keys()
-    assert len(shared) >= len(theirs) - 1
-    for time in shared:
-        row, report = ours[time], theirs[time]
-        assert f"{row['latitude']:.9f}" == f"{report['lat']:.9f}"
-        assert f"{row['longitude']:.9f}" == f"{report['lon']:.9f}"
-        assert row["altitude"] == pytest.approx(report["altHAE"], abs=6e-4)
-        assert row["horizontal_accuracy"] == pytest.approx(report["eph"], abs=6e-4)
-        assert row["vertical_accuracy"] == pytest.approx(report["epv"], abs=6e-4)
+    assert {fix.kind for fix in fixes} == {PacketType.GPS}
+    theirs = reports_of_gpsd(name, "TPV")
+    # gpsd keeps the last epoch of a log that ends in the middle of it.
+    assert theirs.keys() <= ours.keys()
+    assert len(ours) - len(theirs) <= 1
+    assert len(theirs) == count
+    for time, report in theirs.items():
+        row = ours[time]
+        assert f"{row['latitude']:.9f}" == report["lat"]
+        assert f"{row['longitude']:.9f}" == report["lon"]
+        assert f"{row['altitude']:.3f}0" == report["altHAE"]
+        assert f"{row['horizontal_accuracy']:.3f}" == report["eph"]
+        assert f"{row['vertical_accuracy']:.3f}" == report["epv"]
         speed = np.hypot(row["velocity_east"], row["velocity_north"])
-        assert speed == pytest.approx(report["speed"], abs=2e-3)
-        assert row["gps_fix_type"] == 3
+        assert speed == pytest.approx(float(report["speed"]), abs=2e-3)
+        assert row["gps_fix_type"] == report["mode"] == 3
         assert row["speed_accuracy"] > 0
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("ublox-8", PacketType.MIN_GPS), ("ublox-neo-m9n-nmea", PacketType.GPS)],
-    ids=["without GST: type 5", "with GST: type 6"],
+    ("name", "kind", "count"),
+    [
+        ("ublox-8", PacketType.MIN_GPS, 72),
+        ("mt3339", PacketType.MIN_GPS, 30),
+        ("gp-320fw-2019-03-28", PacketType.MIN_GPS, 19),
+        ("ublox-neo-m9n-nmea", PacketType.GPS, 61),
+        ("quectel-L70", PacketType.GPS, 16),
+    ],
 )
-def test_nmea_fixes_are_those_of_gpsd(name, kind):
+def test_nmea_fixes_are_those_of_gpsd(name, kind, count):
+    """Type 5 without GST, type 6 with it, and never both."""
     fixes, _, _ = fixes_of((DATA / f"{name}.log").read_bytes())
     assert {fix.kind for fix in fixes} == {kind}
     ours = {label(fix): fix.values[0] for fix in fixes}
     assert len(ours) == len(fixes)
-    theirs = {k: v for k, v in reports_of_gpsd(name, "TPV").items() if "altHAE" in v}
+    theirs = reports_of_gpsd(name, "TPV")
     assert theirs.keys() <= ours.keys()
+    assert len(ours) - len(theirs) <= 1
+    assert len(theirs) == count
     for time, report in theirs.items():
         row = ours[time]
-        assert row["latitude"] == pytest.approx(report["lat"], abs=1.1e-9)
-        assert row["longitude"] == pytest.approx(report["lon"], abs=1.1e-9)
-        assert row["altitude"] == pytest.approx(report["altHAE"], abs=6e-4)
+        assert row["latitude"] == pytest.approx(float(report["lat"]), abs=1.1e-9)
+        assert row["longitude"] == pytest.approx(float(report["lon"]), abs=1.1e-9)
+        assert row["altitude"] == pytest.approx(float(report["altHAE"]), abs=6e-4)
     for time, report in reports_of_gpsd(name, "GST").items():
-        row = ours[time]
-        assert row["horizontal_accuracy"] == pytest.approx(np.hypot(report["lat"], report["lon"]))
-        assert row["vertical_accuracy"] == pytest.approx(report["alt"])
+        row, sigma = ours[time], [float(report[way]) for way in ("lat", "lon", "alt")]
+        assert row["horizontal_accuracy"] == pytest.approx(np.hypot(*sigma[:2]))
+        assert row["vertical_accuracy"] == pytest.approx(sigma[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "fixes", "messages", "damaged"),
+    [
+        ("ublox-neo-m8u-hnr", 1, 46, 0),
+        ("u-blox-m8t-time", 0, 1511, 1),
+        ("bu303-moving", 0, 0, None),
+        ("pygpsdata-MIXED", 39, 308, 0),
+        ("pygpsdata-BADHDR", 0, 2, 1),
+        ("pygpsdata-BADEOF1", 1, 3, 1),
+    ],
+)
+def test_what_else_receivers_say_is_passed_over(name, fixes, messages, damaged):
+    """Other UBX messages, the binary language of another maker, broken headers and ends."""
+    found, statistics, _ = fixes_of((DATA / f"{name}.log").read_bytes(), burst=500)
+    assert (len(found), statistics.messages) == (fixes, messages)
+    assert damaged in (None, statistics.damaged)
 
 
 def test_nav_pvt_becomes_type_6_field_by_field():

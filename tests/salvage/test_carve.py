@@ -178,7 +178,7 @@ def test_what_looks_like_a_sample_inside_of_sound_is_none():
     for n in range(10):
         parts += [letter(b"S", noise(200, n)), sound(4, n) + false + sound(4, n + 1)]
     data, there = laid_out(*parts)
-    carved = carve(data, Letters(b"S"), fillers=[Sound()])
+    carved = carve(data, Letters(b"S", 21.0), fillers=[Sound()])
     assert places(carved.found[0]) == there[::2]
 
 

@@ -85,6 +85,8 @@ class NalScanner:
         while at + self._length_size < len(sample):
             body = at + self._length_size
             length = int.from_bytes(sample[at:body])
+            if not length:
+                break
             unit = self._syntax.unit(sample[body : body + _HEAD][:length], length)
             count += unit is not None and unit.role in {Role.PICTURE, Role.SLICE}
             at = body + length
