@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,11 +161,10 @@ def _examined(damaged: Path, reference: Path | None) -> _Work:
     from muxer import repair
     from muxer.salvage.rescue import rescue
 
-    with _progress("examining", damaged) as watch:
-        try:
+    examination = None
+    if reference is None or repair.bears_marks(damaged):
+        with _progress("examining", damaged) as watch, suppress(repair.NotOurRecordingError):
             examination = repair.examine(damaged, watch)
-        except repair.NotOurRecordingError:
-            examination = None
     if examination is not None and (examination.recovered or reference is None):
         return _ours(examination)
     with _progress("searching", damaged) as watch:

@@ -7,7 +7,7 @@
 docs/REPAIR.md says what is kept, and how that was proven.
 """
 
-from muxer.repair.examination import Examination, NotOurRecordingError, Remedy, examine
+from muxer.repair.examination import Examination, NotOurRecordingError, Remedy, bears_marks, examine
 from muxer.repair.findings import Stretch, TrackFindings
 from muxer.repair.finish import (
     NothingRecoveredError,
@@ -23,6 +23,7 @@ __all__ = [
     "Remedy",
     "Stretch",
     "TrackFindings",
+    "bears_marks",
     "examine",
     "finish",
     "finish_in_place",

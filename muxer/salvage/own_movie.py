@@ -31,6 +31,7 @@ from muxer.source import ByteSource
 from muxer.stored_table import StoredTable
 
 _BLOCK = 1 << 22
+_NEAR = 1 << 26
 _TESTED = 32
 """Samples of a track, from its first to its last, that are looked at."""
 _ALL = 1 << 62
@@ -120,12 +121,17 @@ class OwnMovie:
         return found
 
 
-def own_movie(source: ByteSource) -> OwnMovie | None:
-    """The `moov` that counts, or else the last one that is left anywhere; None without any."""
+def own_movie(source: ByteSource, *, everywhere: bool = True) -> OwnMovie | None:
+    """The `moov` that counts, or else the last one that is left; None without any.
+
+    It is looked for near both ends of the file, and `everywhere` between them if so wanted.
+    """
     for box in _chain(source):
         if box.kind == b"moov" and (found := _read(source, box, reached=True)) is not None:
             return _with_fragments(source, found) if found.fragmented else found
-    candidates = (_read(source, box, reached=False) for box in _strays(source))
+    candidates = (
+        _read(source, box, reached=False) for box in _strays(source, everywhere=everywhere)
+    )
     return next((found for found in candidates if found is not None), None)
 
 
@@ -139,10 +145,12 @@ def _chain(source: ByteSource) -> Iterator[Box]:
         return
 
 
-def _strays(source: ByteSource) -> Iterator[Box]:
+def _strays(source: ByteSource, *, everywhere: bool) -> Iterator[Box]:
     """Whole boxes called `moov`, wherever they lie, from the end of the file to its beginning."""
     end = source.size
     while end > 0:
+        if not everywhere and _NEAR < end < source.size - _NEAR:
+            end = _NEAR
         begin = max(0, end - _BLOCK)
         block = source.read(begin, end - begin + 3)
         place = block.rfind(b"moov")

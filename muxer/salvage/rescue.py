@@ -61,7 +61,7 @@ def rescue(
     healthy.
     """
     with LocalFile(path) as source:
-        movie = own_movie(source)
+        movie = own_movie(source, everywhere=reference is None)
         healthy = _healthy(reference) if reference is not None else None
         if movie is not None:
             entries = movie.missing_entries(source, healthy)
