@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import merge
-from math import log2
+from math import inf, log2
 
 import numpy as np
 
@@ -27,6 +27,8 @@ _LOOK = 4
 _REACH = 1 << 20
 """Bytes of sound or damage behind a sample over which the next one still speaks for it."""
 _WEAK = 25.0
+_SURE = 8.0
+"""Bits beyond what is needed with which a sample is sure enough not to look for one inside it."""
 _SHORTEST = 5
 """Bytes of sound that comes between pictures: a silent frame of AAC has so many."""
 _DIVIDED = 8.0
@@ -223,9 +225,12 @@ class Carver:
         """Bits that what stands at a byte says for a sample that ends there."""
         if at >= self._end:
             return _EXPECTED
-        runs = [self._look(number, at) for number in range(len(self._scanners))]
-        samples = max((run.evidence for run in runs if run is not None), default=0.0)
+        samples = max((run.evidence for run in self._looks(at) if run is not None), default=0.0)
         return samples or self._sound(at)
+
+    def _looks(self, at: int) -> list[Run | None]:
+        """What each scanner finds at a byte."""
+        return [self._look(number, at) for number in range(len(self._scanners))]
 
     def _sound(self, at: int) -> float:
         """Bits that a filling codec's sample begins at a byte."""
@@ -233,27 +238,36 @@ class Carver:
 
     def _next(self, at: int, watch: Callable[[int], None]) -> int:
         """Where, behind byte `at`, the next sample begins that is no coincidence; else the end."""
-        best, most = self._end, 0.0
         usual = self._usual_gap(at)
         if usual is not None:
             return usual
         sound = max((f.begins(self._media, at) for f in self._fillers if f.refuses), default=0.0)
         needed = _SOUGHT + min(sound, _SOUGHT / 8)  # for something is there already
         first = at + 1 if not sound else at + _SHORTEST
-        best, most = self._end, 0.0
         for place, number, run, tried in self._candidates(first, watch):
             enough = needed + log2(tried + 1)
-            most = self._chained(number, run, enough)
-            if most >= enough:
-                best = place
-                break
-        # What seems to begin a few bytes before the true place may be made of its first bytes.
-        last = best + _SIGNATURE
-        for place, number, run, _ in self._candidates(best + 1, watch, _SIGNATURE):
+            if self._chained(number, run, enough) >= enough:
+                return self._truer(place, number, run, enough, watch)
+        return self._end
+
+    def _truer(
+        self, best: int, number: int, run: Run, enough: float, watch: Callable[[int], None]
+    ) -> int:
+        """The place of a sample that begins inside of what seems to be one, if more speaks for it.
+
+        A false one may be made of the first bytes of the true one, and reach far behind it.
+        """
+        most = self._chained(number, run, inf)
+        start, last = best, best + int(run.size[0]) - 1
+        if most >= enough + _SURE:
+            last = min(last, best + _SIGNATURE)
+        for place, other, inside, _ in self._candidates(best + 1, watch, last - best):
             if place > last:
                 break
-            if (bits := self._chained(number, run, most)) > most:
+            bits = self._chained(other, inside, inf) - log2(place - start)
+            if bits > most:
                 best, most = place, bits
+                last = min(last, place + int(inside.size[0]) - 1, place + _SIGNATURE)
         return best
 
     def _usual_gap(self, at: int) -> int | None:

@@ -15,6 +15,7 @@ from muxer.errors import Mp4Error
 from muxer.pcm import frame_size
 from muxer.salvage import timeline
 from muxer.salvage.carve import Carver, Samples
+from muxer.salvage.codecs.boxes import BoxScanner
 from muxer.salvage.codecs.scanner import Readable, Scanner
 from muxer.salvage.fill import Filling, fill
 from muxer.salvage.motion import MotionClock, motion_records
@@ -122,7 +123,7 @@ def salvage(
         start, end = media_range(source)
         plan = _Plan.of(reference)
         media = _Cut(source, end)
-        scanners = [scanner for scanner, _ in plan.scanners]
+        scanners = [*(scanner for scanner, _ in plan.scanners), BoxScanner()]
         fillers = [filling.filler for filling in plan.fillings]
         carver = Carver(media, scanners, fillers, start, end, plan.telling, plan.gaps(reference))
         carved = carver.carve(watch)
@@ -131,7 +132,7 @@ def salvage(
         open_ended = [getattr(scanner, "open_ended", False) for scanner in scanners]
         filled = fill(media, carved, open_ended, plan.fillings, reference, shown, watch)
         builder = _Builder(
-            reference, plan, filled.carved, filled.found, filled.lost, end - start, source
+            reference, plan, filled.carved[:-1], filled.found, filled.lost, end - start, source
         )
         return Salvage(
             source.name,

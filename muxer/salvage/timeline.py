@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from muxer.salvage.carve import Samples
-from muxer.salvage.pictures import breaks, picture_numbers
+from muxer.salvage.pictures import Break, breaks, picture_numbers
 from muxer.salvage.reference import Floats, Reference, ReferenceTrack
 from muxer.sample_table import Ints
 
@@ -73,10 +73,10 @@ def counted(
         number += round(max(ahead, 0.0) * rate)
         lead += round(max(ahead, 0.0) * rate) * track.period_s
     ends = [*(gap.row for gap in gone), len(offset)][1:]
+    each = _bytes_each(offset, number, gone)
     for gap, end in zip(gone, ends, strict=True):
         behind = None if lead is None else fallen_behind(lead, gap.row, end, lead_s)
         if behind is None:
-            each = (offset[-1] - offset[0]) / max(number[-1], 1)
             missed = round(gap.lost / max(each, 1e-9))
         else:
             missed = _by_chunks(track, offset, number, gap.row, behind * rate, pictures)
@@ -86,6 +86,14 @@ def counted(
             if behind is None:  # not sure enough to judge others by
                 lead[gap.row : end] = np.nan
     return constant_rate(track, number)
+
+
+def _bytes_each(offset: Ints, number: Ints, gone: Sequence[Break]) -> float:
+    """Bytes of media, whoever's they are, for each sample that was found; 0 without a gap."""
+    if not gone:
+        return 0.0
+    there = int(offset[-1] - offset[0]) - sum(gap.lost for gap in gone)
+    return there / max(int(number[-1]), 1)
 
 
 def _by_chunks(
@@ -190,9 +198,9 @@ class Companion:
 
     def across(self, lost: Ints, pictures: ReferenceTrack, places: Ints) -> Companion:
         """With what is lost counted: by its bytes, and so that pictures fall on their grid."""
-        number = self.number.copy()
-        for gap in breaks(self.offset, lost):
-            each = (self.offset[-1] - self.offset[0]) / max(self.number[-1], 1)
+        number, gone = self.number.copy(), breaks(self.offset, lost)
+        each = _bytes_each(self.offset, self.number, gone)
+        for gap in gone:
             about = round(gap.lost / max(each, 1e-9))
             begin = np.searchsorted(places, self.offset[gap.row])
             behind = places[begin : begin + _SETTLING]
@@ -228,7 +236,7 @@ def between(track: ReferenceTrack, offset: Ints, companion: Companion) -> Times:
     place = np.arange(len(offset)) - np.searchsorted(group, group)
     count = np.bincount(group)[group]
     span = np.maximum(late - early, count * (grid or track.duration) / track.timescale)
-    middle = early + span * (place + 0.5) / count
+    middle = (early + late) / 2 + span * ((place + 0.5) / count - 0.5)
     step = grid or 1
     tick = np.round((middle - first) * track.timescale / step).astype(np.int64)
     rising = np.maximum.accumulate(tick - np.arange(len(tick))) + np.arange(len(tick))

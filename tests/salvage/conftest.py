@@ -6,7 +6,6 @@ import av
 import numpy as np
 import pytest
 
-from muxer.boxes import box
 from muxer.salvage.reference import ReferenceTrack
 
 
@@ -69,7 +68,7 @@ def encode_pictures():
 
 
 def _reference_track(
-    kind=b"soun", entry=box(b"mp4a"), *, timescale=48_000, duration=1024, steady=True, **known
+    kind=b"soun", entry=b"\0\0\0\x08mp4a", *, timescale=48_000, duration=1024, steady=True, **known
 ):
     """A track of a healthy file of which only this is known."""
     nothing = {

@@ -209,7 +209,9 @@ def test_a_weak_codec_does_not_take_the_first_sample_of_another():
 
 
 @pytest.mark.parametrize(
-    "damage", [bytes, noise, lambda n: sound(n // FRAME)], ids=["zeros", "noise", "sound"]
+    "damage",
+    [bytes, noise, lambda n: sound(64) * (n // 64 // FRAME)],
+    ids=["zeros", "noise", "sound"],
 )
 def test_no_byte_is_read_many_times(damage):
     """However long the damage is: a walk that looked ahead anew from each place would never end."""
@@ -262,7 +264,7 @@ def unit(kind, bits, body=b""):
 
 SPS = unit(
     0x67,
-    f"{66:08b}{0:08b}{30:08b}{ue(0)}{ue(0)}{ue(2)}{ue(1)}0{ue(5)}{ue(3)}1110",
+    f"{66:08b}{0:08b}{30:08b}{ue(0)}{ue(0)}{ue(2)}{ue(1)}0{ue(19)}{ue(14)}1110",
 )
 PPS = unit(0x68, f"{ue(0)}{ue(0)}00{ue(0)}{ue(0)}{ue(0)}000{ue(0)}{ue(0)}{ue(0)}000")
 
@@ -290,7 +292,7 @@ def slice_of(number, first=0, *, key=False, size=100):
 
 def picture(number, slices=1, period=8):
     key = number % period == 0
-    parts = [slice_of(number % period, 6 * n, key=key, size=60 + number) for n in range(slices)]
+    parts = [slice_of(number % period, 75 * n, key=key, size=60 + number) for n in range(slices)]
     return b"".join(parts)
 
 
@@ -320,6 +322,17 @@ def test_pictures_behind_damage_are_found(damage):
     carved = carve(data, h264_scanner(avcc()), fillers=[Sound()])
     assert places(carved.found[0]) == there[:11] + there[12:]
     assert carved.gaps.tolist() == [[there[11][0], there[12][0]]]
+
+
+def test_what_is_left_of_a_slice_swallows_no_pictures():
+    """A length of 0x41 before the header 0x41 looks like a length of 0x4141 one byte on."""
+    left = slice_of(3, 219, size=60)
+    assert left.startswith(b"\0\0\0\x41\x41\x01")
+    pictures = [picture(n) for n in range(150)]
+    data, there = laid_out(*pictures[:11], bytes(4_000), left, *pictures[13:])
+    assert len(data) - there[12][0] > 0x4141
+    carved = carve(data, h264_scanner(avcc()))
+    assert places(carved.found[0]) == there[:11] + there[13:]
 
 
 def test_a_picture_that_the_end_of_the_file_cuts_is_none():

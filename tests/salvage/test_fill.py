@@ -67,8 +67,10 @@ class Anything(Frames):
     refuses = False
 
     def divide(self, media, start, end, due):
-        if due and due[-1]:
-            return np.linspace(start, end, due[-1] + 1).astype(int)[:-1]
+        if bytes(8) in media.read(start, end - start):
+            return None
+        if len(due) == 1 and due[0]:
+            return np.linspace(start, end, due[0] + 1).astype(int)[:-1]
         return self.head(media, start, end)[:-1]
 
     def head(self, media, start, end):
@@ -85,6 +87,7 @@ class Anything(Frames):
 
 AAC = Frames(b"\xa5", 16)
 OTHER = Frames(b"\xc3", 24)
+THIRD = Frames(b"\xd7", 20)
 
 
 class Film:
@@ -110,9 +113,7 @@ class Film:
                 data = b"".join(frames)
                 step = len(data) if pcm else each
                 self.sound[n] += [(at + k, step) for k in range(0, len(data), step)]
-                chunks[n].append(
-                    (at, at + len(data), written[n] / rate, (written[n] + due) / rate)
-                )
+                chunks[n].append((at, at + len(data), written[n] / rate, (written[n] + due) / rate))
                 self.parts.append(data)
                 at, written[n] = at + len(data), written[n] + due
             self.pictures.append((at, len(PICTURE)))
@@ -218,8 +219,9 @@ def test_noise_inside_of_sound_costs_the_frames_it_touches(reference_track):
     assert filled.lost.tolist() == [[place - 5, place + 11]]
 
 
-def test_two_codecs_behind_one_another_are_told_apart(reference_track):
-    film = Film(reference_track, AAC, OTHER)
+@pytest.mark.parametrize("codecs", [[AAC, OTHER], [AAC, OTHER, THIRD]])
+def test_codecs_behind_one_another_are_told_apart(reference_track, codecs):
+    film = Film(reference_track, *codecs)
     filled = film.fill()
     assert [rows(found) for found in filled.found] == film.sound
     assert not len(filled.lost)
@@ -230,6 +232,14 @@ def test_of_what_could_be_anything_the_count_that_is_due_decides(reference_track
     filled = film.fill()
     assert len(filled.found[0]) == len(film.sound[0])
     assert not len(filled.lost)
+
+
+def test_behind_lost_sound_the_count_is_taken_anew(reference_track):
+    film = Film(reference_track, Anything(b"\xa5", 16))
+    (at, _), begin = film.pictures[10], sum(film.pictures[9])
+    filled = film.fill(overwritten(film.data, begin, bytes(at - begin)))
+    assert rows(filled.found[0]) == [row for row in film.sound[0] if not begin <= row[0] < at]
+    assert filled.lost.tolist() == [[begin, at]]
 
 
 def test_a_gap_that_is_far_too_long_is_not_all_sound(reference_track):
@@ -267,6 +277,24 @@ def test_a_picture_that_does_not_say_where_it_ends_gives_up_the_sound_behind_it(
     filled = film.fill(open_ended=True)
     assert rows(filled.carved[0]) == film.pictures
     assert rows(filled.found[0]) == film.sound[0]
+
+
+def test_a_picture_that_ends_as_sound_does_keeps_its_end_if_no_more_sound_is_due(reference_track):
+    film = Film(reference_track, AAC)
+    at, size = film.pictures[10]
+    filled = film.fill(overwritten(film.data, at + size - 16, AAC.frame(999)), open_ended=True)
+    assert rows(filled.carved[0]) == film.pictures
+    assert rows(filled.found[0]) == film.sound[0]
+
+
+def test_a_picture_with_damaged_sound_behind_it_is_not_kept(reference_track):
+    """It would be one with the damage in it."""
+    film = Film(reference_track, AAC)
+    (at, _), behind = film.pictures[10], film.pictures[11][0]
+    last = max(row for row in film.sound[0] if row[0] < behind)
+    filled = film.fill(overwritten(film.data, last[0] + 3, bytes(4)), open_ended=True)
+    assert rows(filled.carved[0]) == film.pictures[:10] + film.pictures[11:]
+    assert filled.lost.tolist() == [[at, behind]]
 
 
 @pytest.mark.parametrize("codecs", [[AAC], [AAC, OTHER], [Anything(b"\xa5", 16)]])

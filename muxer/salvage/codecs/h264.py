@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muxer.bits import Bits
 from muxer.errors import Mp4Error
-from muxer.salvage.codecs.nal import NalScanner, Role, Unit
+from muxer.salvage.codecs.nal import ONLY_ONE, NalScanner, Role, Unit
 from muxer.salvage.codecs.scanner import UNORDERED
 
 _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, 7, 8, 9
@@ -92,7 +92,8 @@ class H264:
             case 10 | 11 | 12:
                 fits, evidence = not importance and (kind == _FILLER or size == 1), 5
                 role = Role.CLOSES
-        return Unit(role, evidence, recovers) if fits else None
+        opening = ONLY_ONE if kind == _DELIMITER else 1
+        return Unit(role, evidence, recovers, opening=opening) if fits else None
 
     def _slice(self, head: bytes, kind: int, importance: int) -> Unit | None:
         """By the first fields of its header (7.3.3)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muxer.bits import Bits
 from muxer.errors import Mp4Error
-from muxer.salvage.codecs.nal import NalScanner, Role, Unit
+from muxer.salvage.codecs.nal import ONLY_ONE, NalScanner, Role, Unit
 
 _IRAP = range(16, 24)
 _IDR = frozenset({19, 20})
@@ -66,7 +66,7 @@ class H265:
                 return Unit(Role.OPENS, 30 if head[:size] in self._known else 14)
             if kind == 35 and size != 3:
                 return None
-            return Unit(Role.OPENS, 20 if kind == 35 else 14)
+            return Unit(Role.OPENS, 20 if kind == 35 else 14, opening=ONLY_ONE if kind == 35 else 1)
         return Unit(Role.CLOSES, 13) if kind in _CLOSING else None
 
     def _slice(self, head: bytes, kind: int) -> Unit | None:

@@ -12,6 +12,7 @@ from muxer.salvage.codecs.scanner import Readable, Run, plain_run
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
 _FIRST_READ, _LARGEST = 1 << 18, 1 << 27
+_MOST_SEGMENTS = 128
 _EVIDENCE = 48.0
 """Bits of the two markers at the start, the one at the end and a few between them."""
 
@@ -64,7 +65,10 @@ class JpegScanner:
 def _size(data: bytes) -> int | None:
     """Bytes of the picture at the start of `data`; 0 where there is none, None where it is cut."""
     at, scanned = 2, False
-    while marker := _MARKER.match(data, at):
+    for _ in range(_MOST_SEGMENTS):
+        marker = _MARKER.match(data, at)
+        if marker is None:
+            break
         at = marker.end()
         kind = data[at - 1]
         if kind == _END:

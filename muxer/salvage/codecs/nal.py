@@ -16,6 +16,10 @@ from muxer.salvage.codecs.scanner import Readable, Run
 _HEAD = 48
 """Bytes of a unit that are looked at: a slice header's first fields, an access unit delimiter."""
 _LONGEST_UNIT = 1 << 24
+_MOST_OPENING = 16
+"""Units before a picture: parameter sets of each kind and messages."""
+ONLY_ONE = 9
+"""What a unit counts for of which there is only one before a picture."""
 _MOST_UNITS = 2048
 """In one picture: 8K video cut into slices of a few macroblock rows has some hundreds."""
 
@@ -39,6 +43,7 @@ class Unit:
 
     `keyframe`  of what opens an access unit: that its picture will be one
     `field`  frame number and parity of a field; a field of the other parity completes it
+    `opening`  for how many units it counts of those that may stand before a picture
     """
 
     role: Role
@@ -48,6 +53,7 @@ class Unit:
     fresh: bool = False
     reference: bool = True
     field: tuple[int, int] | None = None
+    opening: int = 1
 
 
 class Syntax(Protocol):
@@ -96,12 +102,14 @@ class NalScanner:
         """Bits that a length says: the smaller it is, the fewer numbers are as small."""
         return 8.0 * self._length_size - log2(length + 1)
 
-    def run(self, media: Readable, at: int, most: int) -> Run | None:
+    def run(  # noqa: PLR0912 - a branch for each thing that a unit can be
+        self, media: Readable, at: int, most: int
+    ) -> Run | None:
         size: list[int] = []
         pictures: list[Unit] = []
         picture: Unit | None = None
         start, begin, evidence, units, announced = at, at, 0.0, 0, False
-        slices = 0
+        slices = opening = 0
         body, whole = self._length_size, media.size
         while units < _MOST_UNITS and len(size) < most:
             head = media.read(at, body + _HEAD)
@@ -127,6 +135,9 @@ class NalScanner:
                 if unit.role is Role.PICTURE:
                     picture = replace(unit, keyframe=True) if announced else unit
                 elif unit.role is not Role.OPENS and picture is None:
+                    break
+                opening = opening + unit.opening if unit.role is Role.OPENS else 0
+                if opening > _MOST_OPENING:
                     break
                 announced = unit.role is Role.OPENS and (announced or unit.keyframe)
             slices += unit.role is Role.PICTURE or unit.role is Role.SLICE
