@@ -8,9 +8,9 @@ lost but for multiples of where it wraps; the bytes that are lost tell those.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import hypot, sqrt
+from math import hypot, log, sqrt
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from muxer.salvage.codecs.scanner import UNORDERED
 from muxer.sample_table import Ints
 
 _FARTHEST_STEP = 64
-_NEW_PERIOD, _GOES_ON, _TOO_LONG = 1.0, 3.0, 2.0
+_FAR = 5.0
+"""Misfit beyond which more of it hardly matters."""
+_NEW_PERIOD, _GOES_ON, _TOO_LONG, _TOO_SHORT = 1.0, 3.0, 2.0, 10.0
 """In the same unit: what speaks against a key frame among what is lost, for counts that go on, and
-against a period that is longer than any other."""
+against a period that is longer, or much shorter, than any other."""
 _NEIGHBOURS = 25
 """Pictures on each side of damage that are like those in it."""
 
@@ -57,7 +59,9 @@ class _Costs:
         spread = hypot(
             0.4 * self.picture * sqrt(pictures), 0.3 * self.key * sqrt(keys), 0.5 * self.picture
         )
-        return abs(self.of(pictures, keys) - lost) / spread
+        misfit = abs(self.of(pictures, keys) - lost) / spread
+        # Of codecs with pictures that are not shown, bytes tell little.
+        return misfit if misfit < _FAR else _FAR + log(1 + misfit - _FAR)
 
 
 def picture_numbers(samples: Samples, wrap: int, lost: Ints, media: int) -> Ints:
@@ -72,12 +76,12 @@ def picture_numbers(samples: Samples, wrap: int, lost: Ints, media: int) -> Ints
     gone = breaks(samples.offset, lost)
     shared = media - int((lost[:, 1] - lost[:, 0]).sum()) - int(samples.size.sum())
     costs = _Prices(samples, max(shared / count, 0.0))
-    if not wrap or (samples.order == UNORDERED).any():
+    if not wrap or (samples.order == UNORDERED).all():
         number = np.arange(count)
         for gap in gone:
-            number[gap.row :] += round(gap.lost / costs.near(gap.row).picture)
+            number[gap.row :] += round(gap.lost / costs.mean(gap.row))
         return number
-    order = _unwrapped(samples, wrap)
+    order = _unwrapped(_all_ordered(samples, wrap), wrap)
     step = _step(order, samples.fresh)
     return _Numbering(samples, order // step, wrap // step, gone, costs).numbers()
 
@@ -88,17 +92,30 @@ class _Prices:
     def __init__(self, samples: Samples, other: float) -> None:
         self._size, self._key, self._other = samples.size, samples.keyframe, other
 
+    def mean(self, row: int) -> float:
+        """Of any picture at some place of the file."""
+        rows = slice(max(0, row - _NEIGHBOURS), row + _NEIGHBOURS)
+        return max(float(self._size[rows].mean()) + self._other, 1.0)
+
     def near(self, row: int) -> _Costs:
         """At some place of the file."""
         rows = slice(max(0, row - _NEIGHBOURS), row + _NEIGHBOURS)
         size, key = self._size[rows], self._key[rows]
         if key.all() or not (self._key.any()):
             return _Costs(max(float(size.mean()) + self._other, 1.0), 0.0)
-        picture = float(np.median(size[~key]))
+        picture = float(size[~key].mean())
         wider = slice(max(0, row - 10 * _NEIGHBOURS), row + 10 * _NEIGHBOURS)
         keys = self._size[wider][self._key[wider]]
         extra = float(keys.mean()) - picture if len(keys) else 0.0
         return _Costs(max(picture + self._other, 1.0), max(extra, 0.0))
+
+
+def _all_ordered(samples: Samples, wrap: int) -> Samples:
+    """With an order for those that tell none: they show what was decoded before, when it is due."""
+    rows = np.arange(len(samples))
+    told = np.maximum.accumulate(np.where(samples.order == UNORDERED, 0, rows))
+    order = (np.where(samples.order == UNORDERED, 0, samples.order)[told] + rows - told) % wrap
+    return replace(samples, order=order)
 
 
 def _unwrapped(samples: Samples, wrap: int) -> Ints:
@@ -142,10 +159,10 @@ class _Numbering:
         self._gone = {gap.row: gap.lost for gap in gone}
         self._costs = costs
         self._starts = np.unique(np.append(0, np.flatnonzero(samples.fresh)))
-        self._usual, self._longest = self._periods()
+        self._usual, self._shortest, self._longest = self._periods()
 
-    def _periods(self) -> tuple[int, int]:
-        """Pictures of most undamaged periods (0: they differ), and of the longest (0: none)."""
+    def _periods(self) -> tuple[int, int, int]:
+        """Pictures of most undamaged periods (0: they differ), of the shortest and the longest."""
         ends = np.append(self._starts[1:], self._count)
         whole = [
             end - start
@@ -153,10 +170,10 @@ class _Numbering:
             if end < self._count and not any(start < row <= end for row in self._gone)
         ]
         if len(whole) < 2:
-            return 0, 0
+            return 0, 0, 0
         counts = np.bincount(whole)
         usual = int(counts.argmax())
-        return (usual if counts[usual] >= 0.6 * len(whole) else 0), max(whole)
+        return (usual if counts[usual] >= 0.6 * len(whole) else 0), min(whole), max(whole)
 
     def numbers(self) -> Ints:
         number = np.empty(self._count, np.int64)
@@ -194,6 +211,8 @@ class _Numbering:
                 # Counting on as if nothing were lost is seldom a coincidence.
                 fit += _NEW_PERIOD * bool(keys) - _GOES_ON * (guess == shift and not missing)
                 fit += _TOO_LONG * (not keys and 0 < self._longest < reached - opened)
+                begun = guess + int(part.min()) // self._wrap * self._wrap - opened
+                fit += _TOO_SHORT * (keys > 0 and begun < 0.8 * self._shortest)
                 if best is None or fit < best[0]:
                     best = (fit, guess, keys, reached)
             if best is not None:
