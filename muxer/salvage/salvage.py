@@ -157,8 +157,7 @@ def media_range(source: ByteSource) -> tuple[int, int]:
             break
         if found.kind == b"mdat" and found.end > found.body + 8:
             start = at + found.body
-            if _goes_on(source, at + found.end):
-                end = at + found.end
+            end = _last_media(source, at) or end
             break
         at = start = at + found.end
     if start >= end:
@@ -166,19 +165,23 @@ def media_range(source: ByteSource) -> tuple[int, int]:
     return start, _without_blank_end(source, start, end)
 
 
-def _goes_on(source: ByteSource, at: int) -> bool:
-    """Whether boxes follow up to the end of the file, of which the last may be cut."""
-    if at >= source.size:
-        return False
+def _last_media(source: ByteSource, at: int) -> int | None:
+    """Where the last `mdat` ends, if boxes follow one another from byte `at` to the end of the file
+    (the last may be cut) and something other than media stands there.
+    """
+    end = last = at
     while source.size - at >= 8:
         try:
             found = parse_header(source.read(at, 16), 0, source.size - at)
         except Mp4Error:
-            return False
+            return None
         if found.kind not in _TOP_LEVEL:
-            return False
+            return None
         at += found.end
-    return True
+        last = at
+        if found.kind == b"mdat":
+            end = at
+    return end if end < last else None
 
 
 def _without_blank_end(source: ByteSource, start: int, end: int) -> int:
