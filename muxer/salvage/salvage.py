@@ -6,11 +6,10 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from muxer.boxes import Box, parse_header
+from muxer.boxes import parse_header
 from muxer.errors import Mp4Error
 from muxer.pcm import frame_size
 from muxer.salvage import timeline
@@ -134,15 +133,39 @@ def salvage(
         builder = _Builder(
             reference, plan, filled.carved[:-1], filled.found, filled.lost, end - start, source
         )
-        return Salvage(
-            source.name,
-            source.size,
-            (start, end),
-            reference,
-            builder.tracks(),
-            filled.lost,
-            plan.unable,
-        )
+        tracks, lost = builder.tracks(), filled.lost
+        for track in reference.tracks:
+            if track.number in plan.unable and track.count == 1:
+                single, lost = _single(track, lost, tracks)
+                if single is not None:
+                    tracks = (*tracks, single)
+                    del plan.unable[track.number]
+        return Salvage(source.name, source.size, (start, end), reference, tracks, lost, plan.unable)
+
+
+def _single(
+    track: ReferenceTrack, lost: Ints, others: Sequence[SalvagedTrack]
+) -> tuple[SalvagedTrack | None, Ints]:
+    """The one sample of a track, which lasts for all of the film (a time code); what is lost still.
+
+    It is what lies in a gap of just its size, the first or the last as in the healthy file.
+    """
+    size = int(track.sizes[0])
+    rows = np.flatnonzero(lost[:, 1] - lost[:, 0] == size)
+    if not len(rows):
+        return None, lost
+    places = [other.reference.chunks[0, 0] for other in others if len(other.reference.chunks)]
+    row = rows[0] if not places or track.chunks[0, 0] < max(places) else rows[-1]
+    ends = [other.table.end / other.reference.timescale for other in others]
+    table = SampleTable(
+        lost[row, :1],
+        np.array([size]),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int64),
+        round(max(ends, default=0.0) * track.timescale),
+        np.ones(1, np.bool_),
+    )
+    return SalvagedTrack(track, table), np.delete(lost, row, axis=0)
 
 
 def media_range(source: ByteSource) -> tuple[int, int]:
@@ -338,17 +361,3 @@ def _table(track: ReferenceTrack, samples: Samples, times: Times) -> SampleTable
         last,
         samples.keyframe,
     )
-
-
-def summary(found: Salvage) -> dict[str, Any]:
-    """For scripts, as JSON can say it."""
-    return {
-        "path": found.path,
-        "tracks": [
-            {"number": t.reference.number, "codec": t.reference.codec, "kept": len(t.table)}
-            for t in found.tracks
-        ],
-    }
-
-
-__all__ = ["Box", "Salvage", "salvage"]
