@@ -1,9 +1,11 @@
-"""Figures of cost: how fast clips are read and written, and what that takes of memory and disk.
+"""Figures: how fast clips are read and written, what that takes, and how well stamps are made.
 
     python -m benchmarks.reading [CLIP]     cammcorder and other people's readers on the same clips
     python -m benchmarks.writing            recordings to a real disk
+    python -m benchmarks.clocks             stamps of a simulated sensor against the truth
 
-Each measurement is a process of its own. Nothing is asserted: figures are those of the machine and
-of the moment, and the load of both is printed beside them. Other readers that are not installed are
-reported as absent; `pip install 'cammcorder[bench]'` has those that are Python packages.
+Each measurement of cost is a process of its own. Nothing is asserted: figures are those of the
+machine and of the moment, and the load of both is printed beside them. Other readers that are not
+installed are reported as absent; `pip install 'cammcorder[bench]'` has those that are Python
+packages.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
@@ -15,14 +16,19 @@ import numpy as np
 
 from camm.frames import Array, mount_from_axes
 from daemon.sources import CameraSource, GpsSource, ImuSource, MagSource, Source
-from drivers.ak09916 import Ak09916
 from drivers.bus import I2CBus, LinuxI2C
 from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock
+from drivers.find import AUTO, find_imu
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import Latency
-from drivers.icm20948 import Icm20948
+from drivers.gpsd import GpsdReceiver
+from drivers.imu import Imu, Magnetometer
+from drivers.pps import PpsDevice
+from drivers.receiver import Receiver
 from fusion.fuser import OrientationFuser
+
+_log = logging.getLogger(__name__)
 
 _RATE_HZ = 225.0
 _GYRO_RANGE_DPS = 1000.0
@@ -32,6 +38,8 @@ _NEARLY = 0.999  # of full scale: what reads more has probably been more
 _WARM_UP_NS = 3_000_000_000
 """After this long the clock fits hold to 0.1 ms and the filter knows up, down and north."""
 _DEFAULT_BAUD = 115_200
+_DEFAULT_GPS_RATE_HZ = 10
+_USUAL_LATENCY = Latency()
 
 
 def _nothing() -> None:
@@ -92,23 +100,32 @@ class Rig:
         self.holds.close()
 
 
-def _motion_sources(bus: I2CBus, clock: Clock) -> tuple[ImuSource, MagSource]:
-    """The ICM-20948, and the magnetometer in its package, which it lets through to the bus."""
+def _motion_sources(bus: I2CBus, clock: Clock, chip: str) -> tuple[ImuSource, MagSource | None]:
+    """The motion sensor that is on the bus, and the magnetometer that it lets through to it.
 
-    def imu(clock: Clock) -> Icm20948:
-        chip = Icm20948.probe(bus)
-        chip.configure(
+    CammError where there is none, or another than the one asked for.
+    """
+    found = find_imu(bus, chip)
+
+    def imu(clock: Clock) -> Imu:
+        device = find_imu(bus, found.name)
+        device.configure(
             clock,
             rate_hz=_RATE_HZ,
             gyro_range_dps=_GYRO_RANGE_DPS,
             accel_range_g=_ACCEL_RANGE_G,
         )
-        return chip
+        return device
 
-    def mag(clock: Clock) -> Ak09916:
-        chip = Ak09916.probe(bus)
-        chip.configure(clock)
-        return chip
+    probe = found.magnetometer
+    if probe is None:
+        _log.warning("%s has no magnetometer: which way is north remains unknown", found.name)
+        return ImuSource("imu", clock, imu), None
+
+    def mag(clock: Clock) -> Magnetometer:
+        device = probe(bus)
+        device.configure(clock)
+        return device
 
     return ImuSource("imu", clock, imu), MagSource("mag", clock, mag)
 
@@ -116,19 +133,26 @@ def _motion_sources(bus: I2CBus, clock: Clock) -> tuple[ImuSource, MagSource]:
 def hardware_rig(
     *,
     i2c_bus: int | None = None,
+    chip: str = AUTO,
     gps_port: str | None = None,
     gps_baud: int = _DEFAULT_BAUD,
+    gps_rate_hz: int = _DEFAULT_GPS_RATE_HZ,
+    gps_latency: Latency = _USUAL_LATENCY,
+    pps: str | None = None,
     video: Path | None = None,
     mount: tuple[str, str, str] = ("right", "forward", "up"),
 ) -> Rig:
-    """A rig of real devices: an ICM-20948 on /dev/i2c-N, a GPS receiver on a serial port.
+    """A rig of real devices: a motion sensor on /dev/i2c-N, a GPS receiver on a serial port.
 
-    `mount` says where the inertial sensor's x, y and z axes point, seen from behind the camera.
+    `chip` names the sensor, or is "auto" for whichever is there. `mount` says where its x, y and z
+    axes point, seen from behind the camera. `gps_port` may be `gpsd://HOST:PORT`; a u-blox at a
+    port is set up for `gps_rate_hz` fixes a second, or left alone with 0. `pps` is the device of
+    its time pulse, without which `gps_latency` is assumed.
     """
     clock = HostClock()
     configuration = {"i2c": i2c_bus, "gps": gps_port, "mount": ",".join(mount)}
     if gps_port is not None:
-        configuration["baud"] = gps_baud
+        configuration |= {"baud": gps_baud, "gps_rate_hz": gps_rate_hz, "pps": pps}
     model, serial = _device_tree("model"), _device_tree("serial-number")
     host = {"name": platform.node(), "model": model, "system": platform.platform()}
     rig = Rig(
@@ -140,18 +164,26 @@ def hardware_rig(
     )
     if i2c_bus is not None:
         bus = rig.holds.enter_context(LinuxI2C(i2c_bus))
-        rig.imu, rig.mag = _motion_sources(bus, clock)
+        rig.imu, rig.mag = _motion_sources(bus, clock, chip)
     if gps_port is not None:
         rig.gps = GpsSource(
             clock,
             gps_port,
-            lambda clock: GpsReceiver(gps_port, gps_baud, clock),
-            Latency(),
+            _gps_maker(gps_port, gps_baud, gps_rate_hz, pps),
+            gps_latency,
             identity=_usb_device(gps_port),
         )
     if video is not None:
         rig.camera = CameraSource(FileCamera(video, clock), clock)
     return rig
+
+
+def _gps_maker(port: str, baud: int, rate_hz: int, pps: str | None) -> Callable[[Clock], Receiver]:
+    """What opens a receiver: at a serial port, or that of the gpsd at `gpsd://HOST:PORT`."""
+    if port.startswith("gpsd://"):
+        return lambda clock: GpsdReceiver(port, clock)
+    pulse = None if pps is None else lambda: PpsDevice(pps)
+    return lambda clock: GpsReceiver(port, baud, clock, rate_hz, pulse)
 
 
 def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
@@ -181,13 +213,19 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     rig.begin = begin
     rig.holds.callback(simulated.close)
     simulated.start()
-    rig.imu, rig.mag = _motion_sources(simulated.bus, clock)
-    baud = scenario.gps.baud
+    rig.imu, rig.mag = _motion_sources(simulated.bus, clock, AUTO)
+    baud, time_pulse = scenario.gps.baud, simulated.time_pulse
     rig.gps = GpsSource(
         clock,
         "simulated receiver",
-        lambda clock: GpsReceiver(simulated.gps_port, baud, clock),
-        Latency(),
+        lambda clock: GpsReceiver(
+            simulated.gps_port,
+            baud,
+            clock,
+            scenario.gps.rate_hz,
+            None if time_pulse is None else lambda: time_pulse,
+        ),
+        _USUAL_LATENCY,
     )
     rig.camera = CameraSource(simulated.camera, clock)
     return rig
@@ -221,7 +259,7 @@ def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig
             clock,
             "replayed receiver",
             lambda clock: GpsReceiver(path, _DEFAULT_BAUD, clock),
-            Latency(),
+            _USUAL_LATENCY,
             ended=lambda: receiver.done,
         )
     if video is not None:

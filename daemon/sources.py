@@ -18,14 +18,15 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from camm import CammError, Packet, Samples, StreamFormat
+from camm import CammError, Packet, PacketType, Samples, StreamFormat
 from drivers.camera import Camera
 from drivers.clock import Clock
 from drivers.clock_fit import ClockFit
 from drivers.errors import EndOfSource
-from drivers.gps import GpsReceiver
+from drivers.gps_clock import GpsClock
 from drivers.gps_fix import GpsFix, Latency
 from drivers.imu import Imu, ImuBurst, MagBurst, Magnetometer
+from drivers.receiver import Receiver
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +35,8 @@ _LONGEST_PAUSE_NS = 5_000_000_000
 
 _GATHER_NS = 100_000_000
 
-_SETTLED = 5
 _LONGEST_WAIT_NS = 1_000_000_000
-"""So many fixes, or so long, and the fit of a receiver's clock is better than one arrival."""
-
-_SERIAL_NOISE_NS = 2_000_000.0
-"""How finely a serial port tells when bytes came in: its buffers are emptied in portions."""
+"""How long the first fixes wait for the fit of a receiver's clock to settle."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,14 +290,17 @@ class GpsSource(Source):
     A fix is stamped with the moment of its GPS time, which the receiver's messages tell some tenths
     of a second later; `latency` says how many at the least and at the most. The first fixes wait
     for a few more, because one arrival alone may be late by all of that. `ended` tells of a
-    replayed log that all of it has been sent. `identity` is what is known of the receiver itself.
+    replayed log that all of it has been sent. `identity` is what the host knows of the receiver.
+
+    All fixes of a clip are of one kind: that of the first that is handed over, where the better one
+    of those that waited wins. A receiver's first epoch is often heard from its middle on.
     """
 
     def __init__(
         self,
         clock: Clock,
         port: str,
-        make: Callable[[Clock], GpsReceiver],
+        make: Callable[[Clock], Receiver],
         latency: Latency,
         ended: Callable[[], bool] = lambda: False,
         identity: Mapping[str, str] = MappingProxyType({}),
@@ -311,9 +311,8 @@ class GpsSource(Source):
         self._make = make
         self._latency = latency
         self._ended = ended
-        self._receiver: GpsReceiver | None = None
-        # One count is a nanosecond of GPS time; crystals of hosts are good to 100 ppm and steady.
-        self._fit = ClockFit(1.0, tolerance=1e-4, drift_ppm=0.05)
+        self._receiver: Receiver | None = None
+        self._gps_clock = GpsClock(latency)
         self._waiting: list[GpsFix] = []
         self._newest: GpsFix | None = None
         self._newest_ns = 0
@@ -332,23 +331,25 @@ class GpsSource(Source):
         return self._newest.gps_time_ns + t_ns - self._newest_ns
 
     def describe(self) -> Mapping[str, Any]:
+        receiver = self._receiver
         return {
             "port": self._port,
             **self._identity,
-            **(asdict(self._receiver.statistics) if self._receiver else {}),
-            "latency_assumed_ns": [self._latency.shortest_ns, self._latency.longest_ns],
-            "clock_fit": asdict(self._fit.statistics),
+            **({**receiver.identity, **asdict(receiver.statistics)} if receiver else {}),
+            **self._gps_clock.describe(),
         }
 
     def read(self) -> Delivery | None:
         if self._receiver is None:
             raise CammError("gps is not open")
         fix = self._receiver.read()
+        if (pulse := self._receiver.newest_pulse()) is not None:
+            self._gps_clock.take_pulse(*pulse)
         if fix is not None:
             self._take(fix)
-            settled = self._fit.statistics.accepted >= _SETTLED
             long_ns = fix.arrival_ns - self._waiting[0].arrival_ns if self._waiting else 0
-            return self.rest() if settled or long_ns >= _LONGEST_WAIT_NS else None
+            ready = self._gps_clock.settled or long_ns >= _LONGEST_WAIT_NS
+            return self.rest() if ready else None
         if self._ended():
             raise EndOfSource(0, "the replayed receiver has said all")
         if self._waiting:
@@ -361,7 +362,7 @@ class GpsSource(Source):
         if not self._waiting:
             return None
         fixes, self._waiting = self._waiting, []
-        t_ns = self._fit.times(np.array([fix.gps_time_ns for fix in fixes]))
+        t_ns = self._gps_clock.times(np.array([fix.gps_time_ns for fix in fixes]))
         t_ns = np.maximum(t_ns, self._newest_ns + 1 + np.arange(len(fixes)))
         self._newest_ns = int(t_ns[-1])
         self._delivered += len(fixes)
@@ -370,18 +371,18 @@ class GpsSource(Source):
 
     def _take(self, fix: GpsFix) -> None:
         """Note a fix, unless it was told before or is of another kind than those before it."""
+        if fix.kind is PacketType.GPS and not self._newest_ns:
+            better = [waiting for waiting in self._waiting if waiting.kind is fix.kind]
+            self._lost += len(self._waiting) - len(better)
+            self._waiting = better
+            self._newest = better[-1] if better else None
         last = self._newest
         if last is not None and (fix.gps_time_ns <= last.gps_time_ns or fix.kind != last.kind):
             self._lost += 1
             return
         self._newest = fix
         self._waiting.append(fix)
-        self._fit.observe(
-            fix.gps_time_ns,
-            fix.arrival_ns - self._latency.longest_ns,
-            fix.arrival_ns - self._latency.shortest_ns,
-            _SERIAL_NOISE_NS,
-        )
+        self._gps_clock.take_fix(fix)
 
 
 class CameraSource(Source):

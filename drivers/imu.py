@@ -31,6 +31,7 @@ class ImuBurst:
                        tells
     `group_delay_ns`   how long the chip's filter holds a movement back: subtract it from the time
                        of a sample to get the time of what was measured
+    `temperature_c`    of the chip, some time in the last second; None where it cannot tell
     """
 
     first_count: int
@@ -41,6 +42,7 @@ class ImuBurst:
     noise_ns: float
     lost: int
     group_delay_ns: int
+    temperature_c: float | None = None
 
     def __len__(self) -> int:
         return len(self.gyro)

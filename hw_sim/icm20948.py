@@ -8,19 +8,11 @@ pin, low-power and wake-on-motion modes, self-test, offset registers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from hw_sim.oscillator import Oscillator
+from hw_sim.inertial import InertialChip, Raw, Sensor
 from hw_sim.rotation import Floats
-from hw_sim.scenario import ImuErrors
-
-Times = npt.NDArray[np.int64]
-Motion = Callable[[Times], tuple[Floats, Floats]]
-"""Of N instants: angular rate, rad/s, and specific force, m/s^2, in the chip's axes, (N, 3)."""
 
 _BANK_SEL = 0x7F
 _WHO_AM_I, _USER_CTRL, _PWR_MGMT_1, _PWR_MGMT_2, _INT_PIN_CFG = 0x00, 0x03, 0x06, 0x07, 0x0F
@@ -58,92 +50,33 @@ _TICKS_A_SECOND = 9000  # the gyroscope's unfiltered rate; 1125 Hz is every eigh
 _FIFO_BYTES = 512
 _RESET_NS = 40_000_000  # between the typical 11 ms and the longest, 100 ms (table 1, start-up)
 _WAKE_NS = 35_000_000  # gyroscope start-up from sleep (table 1)
-_NEVER = 1 << 62
-_BLOCK = 256
-_STANDARD_GRAVITY = 9.80665
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImuTruth:
-    """What the chip measured, without its errors: chip axes, rad/s and m/s^2.
-
-    The filters of the two sensors delay differently, hence two times for one sample. `in_fifo`
-    tells the samples that went to the FIFO, whether or not anybody read them in time.
-    """
-
-    gyro_t_ns: Times
-    gyro: Floats
-    accel_t_ns: Times
-    accel: Floats
-    in_fifo: npt.NDArray[np.bool_]
-
-
-class Icm20948:
+class Icm20948(InertialChip):
     """One chip, powered and asleep from the start.
 
-    Samples come into being when somebody looks, in blocks, as the chip's own clock would have made
-    them up to then. Each low-pass filter is a pure delay of 1 / (2 pi f), the group delay of a
-    first-order filter with the configured 3 dB bandwidth f (the datasheet gives none); its shape is
-    not modelled. A FIFO record is written at the gyroscope's rate (the accelerometer's where the
-    gyroscope is off) with the accelerometer's latest value.
+    Each low-pass filter is a pure delay of 1 / (2 pi f), the group delay of a first-order filter
+    with the configured 3 dB bandwidth f (the datasheet gives none).
     """
-
-    def __init__(self, motion: Motion, errors: ImuErrors, start_ns: int, seed: int) -> None:
-        self._motion = motion
-        self._errors = errors
-        self._clock = Oscillator(
-            errors.clock_ppm, errors.clock_drift_ppm, errors.clock_drift_period_s, start_ns
-        )
-        self._noise = np.random.default_rng(seed)
-        self._times: list[tuple[Times, Times, bool]] = []
-        self._fifo = bytearray()
-        self._busy_until_ns = self._settled_ns = start_ns
-        self._power_on()
 
     @property
     def bypass(self) -> bool:
         """Whether the auxiliary bus is joined to the main one: BYPASS_EN, and its master off."""
         return bool(self._banks[0][_INT_PIN_CFG] & 0x02) and not self._banks[0][_USER_CTRL] & 0x20
 
-    def truth(self) -> ImuTruth:
-        """Every sample so far."""
-        gyro_t = np.concatenate([np.empty(0, np.int64), *(g for g, _, _ in self._times)])
-        accel_t = np.concatenate([np.empty(0, np.int64), *(a for _, a, _ in self._times)])
-        in_fifo = np.repeat([f for *_, f in self._times], [len(g) for g, *_ in self._times])
-        gyro, accel = self._motion(gyro_t)[0], self._motion(accel_t)[1]
-        return ImuTruth(gyro_t, gyro, accel_t, accel, in_fifo.astype(bool))
-
-    def answers(self) -> bool:
-        return True
-
-    def write(self, register: int, data: bytes, at_ns: int) -> None:
-        self._advance(at_ns)
-        if at_ns < self._busy_until_ns:
-            return  # what is written during a reset is lost
-        for value in data:
-            self._write_byte(register, value, at_ns)
-            if register != _FIFO_R_W or self._bank:
-                register = (register + 1) & 0x7F
-
-    def read(self, register: int, length: int, at_ns: int) -> bytes:
-        self._advance(at_ns)
-        if at_ns < self._busy_until_ns:
-            return bytes(0x80 if register + i == _PWR_MGMT_1 else 0 for i in range(length))
-        out = bytearray()
-        while len(out) < length:
-            if register == _FIFO_R_W and self._bank == 0:
-                return bytes(out + self._pop(length - len(out)))
-            out.append(self._read_byte(register))
-            register = (register + 1) & 0x7F
-        return bytes(out)
-
-    def _power_on(self) -> None:
+    def _power_on(self, at_ns: int) -> None:
         self._banks = [bytearray(128) for _ in range(4)]
         for (bank, register), value in _RESET_VALUES.items():
             self._banks[bank][register] = value
         self._bank = 0
         self._fifo.clear()
-        self._next_ns = _NEVER
+        self._stop()
+
+    def _while_busy(self, register: int) -> int:
+        return 0x80 if register == _PWR_MGMT_1 else 0
+
+    def _is_fifo(self, register: int) -> bool:
+        return register == _FIFO_R_W and self._bank == 0
 
     def _write_byte(self, register: int, value: int, at_ns: int) -> None:
         if register == _BANK_SEL:
@@ -160,7 +93,7 @@ class Icm20948:
         if register in _READ_ONLY:
             return
         if register == _PWR_MGMT_1 and value & 0x80:
-            self._power_on()
+            self._power_on(at_ns)
             self._busy_until_ns = at_ns + _RESET_NS
             return
         if register == _PWR_MGMT_1 and registers[register] & ~value & 0x40:
@@ -204,80 +137,43 @@ class Icm20948:
     def _restart(self, at_ns: int) -> None:
         """Begin sampling afresh with the configuration as it is now, or stop."""
         bank_0, bank_2 = self._banks[0], self._banks[2]
-        self._gyro_on = bank_0[_PWR_MGMT_2] & 0x07 != 0x07
-        self._accel_on = bank_0[_PWR_MGMT_2] & 0x38 != 0x38
-        if bank_0[_PWR_MGMT_1] & 0x40 or not (self._gyro_on or self._accel_on):
-            self._next_ns = _NEVER
+        if bank_0[_PWR_MGMT_1] & 0x40:
+            self._stop()
             return
+        gyro_on = bank_0[_PWR_MGMT_2] & 0x07 != 0x07
         gyro, accel = bank_2[_GYRO_CONFIG_1], bank_2[_ACCEL_CONFIG]
         accel_divider = (bank_2[_ACCEL_SMPLRT_DIV_1] & 0x0F) << 8 | bank_2[_ACCEL_SMPLRT_DIV_2]
-        gyro_ticks = 8 * (bank_2[_GYRO_SMPLRT_DIV] + 1) if gyro & 1 else 1
-        self._accel_ticks = 8 * (accel_divider + 1) if accel & 1 else 2
-        self._ticks = gyro_ticks if self._gyro_on else self._accel_ticks
+        accel_ticks = 8 * (accel_divider + 1) if accel & 1 else 2
         # Without ODR_ALIGN_EN the two sensors start their periods at different moments.
-        apart = self._gyro_on and not bank_2[_ODR_ALIGN_EN] & 1
-        self._accel_phase = min(3, self._accel_ticks - 1) if apart else 0
-
+        apart = gyro_on and not bank_2[_ODR_ALIGN_EN] & 1
         gyro_filter = _GYRO_FILTERS[gyro >> 3 & 7 if gyro & 1 else 8]
         accel_filter = _ACCEL_FILTERS[accel >> 3 & 7 if accel & 1 else 8]
-        self._delays_ns = [round(1e9 / (2 * math.pi * f[0])) for f in (gyro_filter, accel_filter)]
-        e = self._errors
-        self._sigma = np.repeat(
-            [
-                math.radians(e.gyro_noise_deg_s_rthz) * math.sqrt(gyro_filter[1]),
-                e.accel_noise_m_s2_rthz * math.sqrt(accel_filter[1]),
-            ],
-            3,
-        )
         # Full scales +-250..2000 deg/s and +-2..16 g on 16 bits (tables 1 and 2).
-        gyro_lsb = (131.0, 65.5, 32.8, 16.4)[gyro >> 1 & 3] * math.degrees(1)
-        self._lsb = np.repeat([gyro_lsb, (16384 >> (accel >> 1 & 3)) / _STANDARD_GRAVITY], 3)
-        self._origin_s = self._clock.chip_s(max(at_ns, self._settled_ns))
-        self._made = 0
-        self._prepare()
+        self._sample(
+            _TICKS_A_SECOND,
+            Sensor(
+                gyro_on,
+                8 * (bank_2[_GYRO_SMPLRT_DIV] + 1) if gyro & 1 else 1,
+                0,
+                (131.0, 65.5, 32.8, 16.4)[gyro >> 1 & 3],
+                _delay_ns(gyro_filter[0]),
+                gyro_filter[1],
+            ),
+            Sensor(
+                bank_0[_PWR_MGMT_2] & 0x38 != 0x38,
+                accel_ticks,
+                min(3, accel_ticks - 1) if apart else 0,
+                16384 >> (accel >> 1 & 3),
+                _delay_ns(accel_filter[0]),
+                accel_filter[1],
+            ),
+            at_ns,
+        )
 
-    def _ready(self, ticks: npt.NDArray[np.int64]) -> Times:
-        return self._clock.host_ns(self._origin_s + ticks / _TICKS_A_SECOND)
-
-    def _prepare(self) -> None:
-        """Work out the next block of samples: it costs hardly more than a single one."""
-        ticks = np.arange(self._made + 1, self._made + _BLOCK + 1) * self._ticks
-        self._made += _BLOCK
-        ready = self._ready(ticks)
-        accel_tick = (ticks - self._accel_phase) // self._accel_ticks * self._accel_ticks
-        gyro_t = ready - self._delays_ns[0]
-        accel_t = self._ready(accel_tick + self._accel_phase) - self._delays_ns[1]
-        self._block = (ready, gyro_t, accel_t, self._measure(gyro_t, accel_t))
-        self._used, self._next_ns = 0, int(ready[0])
-
-    def _measure(self, gyro_t: Times, accel_t: Times) -> npt.NDArray[np.int16]:
-        """What registers and FIFO would say, (N, 7): accelerometer, gyroscope, thermometer."""
-        rate, force = self._motion(np.concatenate([gyro_t, accel_t]))
-        values = np.hstack([rate[: len(gyro_t)], force[len(gyro_t) :]])
-        values[:, :3] += np.radians(self._errors.gyro_bias_deg_s)
-        values[:, 3:] += self._errors.accel_bias_m_s2
-        values += self._noise.standard_normal(values.shape) * self._sigma
-        raw = np.clip(np.rint(values * self._lsb), -32768, 32767)
+    def _store(self, chip_s: Floats, raw: Raw) -> bool:
         record = np.empty((len(raw), 7), ">i2")
-        record[:, 0:3] = raw[:, 3:] if self._accel_on else 0
-        record[:, 3:6] = raw[:, :3] if self._gyro_on else 0
+        record[:, :6] = raw
         record[:, 6] = round((self._errors.temperature_c - 21) * 333.87)
-        return record
-
-    def _advance(self, at_ns: int) -> None:
-        """Let the samples happen that are ready at `at_ns` and did not happen yet."""
-        while at_ns >= self._next_ns:
-            ready, gyro_t, accel_t, record = self._block
-            now = slice(self._used, int(np.searchsorted(ready, at_ns, "right")))
-            in_fifo = self._store(record[now])
-            self._times.append((gyro_t[now], accel_t[now], in_fifo))
-            if now.stop == _BLOCK:
-                self._prepare()
-            else:
-                self._used, self._next_ns = now.stop, int(ready[now.stop])
-
-    def _store(self, record: npt.NDArray[np.int16]) -> bool:
-        """Put samples into the registers and, where enabled, into the FIFO; whether they were."""
         registers = self._banks[0]
         registers[_ACCEL_XOUT_H : _ACCEL_XOUT_H + 14] = record[-1].tobytes()
         registers[_INT_STATUS_1] |= 0x01
@@ -290,3 +186,7 @@ class Icm20948:
         if in_fifo:
             self._push(record[:, columns].tobytes())
         return in_fifo
+
+
+def _delay_ns(bandwidth_hz: float) -> int:
+    return round(1e9 / (2 * math.pi * bandwidth_hz))

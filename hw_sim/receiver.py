@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
+import random
+import select
+import termios
 import threading
 import time
 import tty
@@ -16,14 +18,18 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from camm import UsageError
 from hw_sim.clock import VirtualClock, unread_bytes
 from hw_sim.scenario import GpsQuality, Place
+from hw_sim.time_pulse import SimulatedTimePulse
 from hw_sim.trajectory import Trajectory
 from hw_sim.ublox import GPS_EPOCH, LEAP_SECONDS, Epoch, nav_pvt, nmea
+from hw_sim.ublox_control import UbloxControl
 
 _CHUNK_BYTES = 64  # as USB and the buffers of UARTs hand them on
 _QUEUE_BYTES = 4095  # what the kernel keeps for a reader of a raw terminal
-_LOOK_UP_NS = 500_000_000  # how long a silent sender may not notice that it is being closed
+_LOOK_UP_NS = 50_000_000  # how soon a silent sender notices the host, or that it is being closed
+_ISPEED, _OSPEED = 4, 5  # in the attributes of a terminal
 _RECEIVER_CLOCK_NS = -213  # receivers steer their epochs to whole milliseconds, not quite exactly
 
 
@@ -31,16 +37,23 @@ class SerialLine:
     """A pty with pacing: bytes arrive a chunk at a time, when its last bit would be through.
 
     Simulated time goes on only when the kernel has the bytes, so a reader finds them at the same
-    simulated moment in every run. What the host sends is taken and thrown away: these receivers
-    are set up already. `lost` counts bytes that came while the reader's queue was full.
+    simulated moment in every run. While the host has set its end to another rate than `baud`, what
+    comes through is noise, both ways. `lost` counts bytes that came while the reader's queue was
+    full; `answer` is given what the host sends and says what to send back.
     """
 
     def __init__(self, clock: VirtualClock, baud: int) -> None:
         self.lost = 0
+        self.baud = baud
+        self.answer: Callable[[bytes], bytes] = lambda heard: b""
         self._clock = clock
-        self._baud = baud
+        self._noise = random.Random(baud)  # noqa: S311 - not for secrets
+        speed = _speed(baud)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
+        attributes = termios.tcgetattr(self._slave)
+        attributes[_ISPEED] = attributes[_OSPEED] = speed  # as the host finds it
+        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
         self._free_ns = 0
@@ -53,20 +66,32 @@ class SerialLine:
 
     def duration_ns(self, size: int) -> int:
         """How long so many bytes take: eight bits, a start and a stop bit each."""
-        return size * 10 * 1_000_000_000 // self._baud
+        return size * 10 * 1_000_000_000 // self.baud
 
     def send(self, data: bytes, first_ns: int) -> bool:
         """Send from `first_ns` on, or when the line is free. False where closed meanwhile."""
+        self._listen()
         while (now_ns := self._clock.now_ns()) < first_ns and not self._closing:
             self._clock.sleep_until(min(first_ns, now_ns + _LOOK_UP_NS))
+            self._listen()
+        self._transmit(data, first_ns)
+        return not self._closing
+
+    def _listen(self) -> None:
+        """Hear the host out and answer."""
+        # Unlike FIONREAD, select has the kernel hand over what the host has written until now.
+        while not self._closing and select.select([self._master], [], [], 0)[0]:
+            if answer := self.answer(self._through(os.read(self._master, 4096))):
+                self._transmit(answer, self._clock.now_ns())
+
+    def _transmit(self, data: bytes, first_ns: int) -> None:
         start_ns = max(first_ns, self._free_ns)
         for begin in range(0, len(data), _CHUNK_BYTES):
             chunk = data[begin : begin + _CHUNK_BYTES]
             self._free_ns = start_ns + self.duration_ns(begin + len(chunk))
             if not self._closing:
                 self._clock.sleep_until(self._free_ns)
-                self._deliver(chunk)
-        return not self._closing
+                self._deliver(self._through(chunk))
 
     def close(self) -> None:
         """Stop the sender and take the terminal away. May be called twice."""
@@ -79,9 +104,13 @@ class SerialLine:
             os.close(self._slave)
             self._master = self._slave = -1
 
+    def _through(self, data: bytes) -> bytes:
+        """What the other end makes of bytes that are sent at this end's rate."""
+        if termios.tcgetattr(self._slave)[_OSPEED] == _speed(self.baud):
+            return data
+        return self._noise.randbytes(len(data))
+
     def _deliver(self, chunk: bytes) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._master, 4096)
         queued = unread_bytes(self._slave)
         if queued + len(chunk) > _QUEUE_BYTES:
             self.lost += len(chunk)
@@ -92,6 +121,14 @@ class SerialLine:
         while unread_bytes(self._slave) < queued + len(chunk) and time.monotonic() < deadline:
             time.sleep(20e-6)
         self._clock.wake(self._slave)
+
+
+def _speed(baud: int) -> int:
+    """The constant that terminals have for a baud rate; UsageError where there is none."""
+    speed = getattr(termios, f"B{baud}", None)
+    if not isinstance(speed, int):
+        raise UsageError(f"terminals cannot run at {baud} baud: 9600 and 115200 are usual")
+    return speed
 
 
 class Receiver(ABC):
@@ -133,7 +170,8 @@ class SimulatedReceiver(Receiver):
     """A receiver that walks with the rig and reports what a real one would, late and a bit wrong.
 
     Its epochs lie on whole fractions of a GPS second. The position wanders slowly (a first-order
-    Gauss-Markov process), the velocity has white noise.
+    Gauss-Markov process), the velocity has white noise. A u-blox (`hw_sim.ublox_control`) obeys
+    the host; one of generation "none" is deaf.
     """
 
     name = "simulated receiver"
@@ -160,6 +198,23 @@ class SimulatedReceiver(Receiver):
         self._noise = np.random.default_rng(seed)
         self._wander = self._noise.standard_normal(3)
         self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch]] = []
+        self.control: UbloxControl | None = None
+        """The receiver's settings, where it can be told any."""
+        if quality.generation != "none":
+            self.control = UbloxControl(
+                quality.generation,
+                baud=quality.baud,
+                period_ms=1000 // quality.rate_hz,
+                ubx=quality.protocol != "nmea",
+                nmea=quality.protocol != "ubx",
+            )
+            self._line.answer = self.control.hear
+        self.time_pulse: SimulatedTimePulse | None = None
+        """What tells of its pulses, where the scenario has them wired to the host."""
+        if quality.time_pulse:
+            self.time_pulse = SimulatedTimePulse(
+                clock, self._gps_start_ns, start_ns, self._host_rate, seed
+            )
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """The epochs sent so far.
@@ -186,21 +241,27 @@ class SimulatedReceiver(Receiver):
         return out
 
     def _run(self) -> None:
-        period_ns = 1_000_000_000 // self._quality.rate_hz
         elapsed_ns = (self._clock.now_ns() - self._start_ns) / self._host_rate
-        number = math.ceil((self._gps_start_ns + elapsed_ns) / period_ns)
+        at_ns = self._gps_start_ns + round(elapsed_ns) - 1
         while True:
-            gps_ns = number * period_ns + _RECEIVER_CLOCK_NS
-            number += 1
+            period_ns, speaks_ubx, speaks_nmea = self._settings()
+            at_ns += period_ns - at_ns % period_ns
+            gps_ns = at_ns + _RECEIVER_CLOCK_NS
             t_ns = self._start_ns + round((gps_ns - self._gps_start_ns) * self._host_rate)
             true, epoch = self._solve(gps_ns, t_ns)
-            speaks = self._quality.protocol
-            data = (nmea(epoch) if speaks != "ubx" else b"") + (
-                nav_pvt(epoch) if speaks != "nmea" else b""
-            )
+            data = (nmea(epoch) if speaks_nmea else b"") + (nav_pvt(epoch) if speaks_ubx else b"")
             if not self._line.send(data, t_ns + self._latency_ns()):
                 return
             self._epochs.append((t_ns, true, epoch))
+
+    def _settings(self) -> tuple[int, bool, bool]:
+        """Period in ns, and whether UBX and NMEA go out; the line runs at the rate that is set."""
+        quality, control = self._quality, self.control
+        if control is None:
+            period_ns = 1_000_000_000 // quality.rate_hz
+            return period_ns, quality.protocol != "nmea", quality.protocol != "ubx"
+        self._line.baud = control.baud
+        return control.period_ms * 1_000_000, control.ubx, control.nmea
 
     def _latency_ns(self) -> int:
         # Half of all below the median, half above, each half evenly.

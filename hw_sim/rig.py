@@ -8,23 +8,56 @@ import numpy as np
 import numpy.typing as npt
 
 from hw_sim.ak09916 import Ak09916
-from hw_sim.bus import SimulatedI2C
+from hw_sim.ak8963 import Ak8963
+from hw_sim.akm import AkmChip, FieldAt, MagTruth
+from hw_sim.bus import Chip, SimulatedI2C
 from hw_sim.camera import SimulatedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.icm20948 import Icm20948
+from hw_sim.icm42688p import Icm42688P
+from hw_sim.inertial import InertialChip, Motion
+from hw_sim.lsm6dsox import Lsm6dsox
+from hw_sim.mpu import Mpu
 from hw_sim.receiver import SimulatedReceiver
 from hw_sim.rotation import Floats, to_angle_axis
-from hw_sim.scenario import Scenario
+from hw_sim.scenario import ImuErrors, MagErrors, Scenario
 from hw_sim.trajectory import Field, Trajectory
 
-_AK09916_ADDRESS = 0x0C
+_AKM_ADDRESS = 0x0C
+_NO_TIMES, _NO_VECTORS = np.empty(0, np.int64), np.empty((0, 3))
+
+
+def make_imu(motion: Motion, errors: ImuErrors, start_ns: int, seed: int) -> InertialChip:
+    """The simulated chip that a scenario names."""
+    kinds: dict[str, type[InertialChip]] = {
+        "ICM-20948": Icm20948,
+        "ICM-42688-P": Icm42688P,
+        "LSM6DSOX": Lsm6dsox,
+    }
+    if kind := kinds.get(errors.chip):
+        return kind(motion, errors, start_ns, seed)
+    return Mpu(motion, errors, start_ns, seed, errors.chip)
+
+
+def make_magnetometer(
+    field: FieldAt, errors: MagErrors, start_ns: int, seed: int, imu: InertialChip, chip: str
+) -> AkmChip | None:
+    """The magnetometer in the package of such a chip, where it has one."""
+    kinds: dict[str, type[AkmChip]] = {
+        "ICM-20948": Ak09916,
+        "MPU-9250": Ak8963,
+        "MPU-9255": Ak8963,
+    }
+    kind = kinds.get(chip)
+    return kind(field, errors, start_ns, seed, lambda: imu.bypass) if kind else None
 
 
 class SimulatedRig:
-    """A bus with an ICM-20948 and its magnetometer, a receiver on a terminal, and a camera.
+    """A bus with a motion sensor and its magnetometer, a receiver on a terminal, and a camera.
 
-    `bus`, `gps_port` and `camera` go where the real ones would; `mount` says how the IMU sits.
-    The trajectory begins at the moment the rig is made; `start` sets the receiver going.
+    `bus`, `gps_port`, `time_pulse` (None without) and `camera` go where the real ones would;
+    `mount` says how the IMU sits. The trajectory begins at the moment the rig is made; `start`
+    sets the receiver going.
     """
 
     def __init__(self, scenario: Scenario, clock: VirtualClock) -> None:
@@ -38,13 +71,15 @@ class SimulatedRig:
         imu_seed, mag_seed, gps_seed, paint_seed = (
             int(seed) for seed in np.random.SeedSequence(scenario.seed).generate_state(4)
         )
-        self._imu = Icm20948(self._motion, scenario.imu, self._start_ns, imu_seed)
-        self._mag = Ak09916(
-            self._field_in_imu, scenario.mag, self._start_ns, mag_seed, lambda: self._imu.bypass
+        chip = scenario.imu.chip
+        self._imu = make_imu(self._motion, scenario.imu, self._start_ns, imu_seed)
+        self._mag = make_magnetometer(
+            self._field_in_imu, scenario.mag, self._start_ns, mag_seed, self._imu, chip
         )
-        self.bus = SimulatedI2C(
-            clock, {scenario.imu.address: self._imu, _AK09916_ADDRESS: self._mag}
-        )
+        devices: dict[int, Chip] = {scenario.imu.address: self._imu}
+        if self._mag is not None:
+            devices[_AKM_ADDRESS] = self._mag
+        self.bus = SimulatedI2C(clock, devices)
         self._receiver = SimulatedReceiver(
             clock,
             scenario.gps,
@@ -55,6 +90,7 @@ class SimulatedRig:
             gps_seed,
         )
         self.gps_port = self._receiver.path
+        self.time_pulse = self._receiver.time_pulse
         self.camera = SimulatedCamera(
             clock, scenario.camera, self._trajectory, self._start_ns, paint_seed
         )
@@ -76,7 +112,8 @@ class SimulatedRig:
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """What really happened so far, as arrays; docs/SIMULATOR.md lists them."""
-        imu, mag = self._imu.truth(), self._mag.truth()
+        imu = self._imu.truth()
+        mag = self._mag.truth() if self._mag else MagTruth(_NO_TIMES, _NO_VECTORS, _NO_TIMES > 0)
         return {
             "scenario": np.array(self.scenario.name),
             "seed": np.array(self.scenario.seed),

@@ -102,7 +102,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ImuErrors:
-    """An ICM-20948 as it is: its address, its crystal, what calibration leaves, its noise."""
+    """A motion sensor as it is: its address, its crystal, what calibration leaves, its noise."""
 
     address: int
     clock_ppm: float
@@ -113,11 +113,14 @@ class ImuErrors:
     accel_bias_m_s2: Vector
     accel_noise_m_s2_rthz: float
     temperature_c: float
+    chip: Literal[
+        "ICM-20948", "ICM-42688-P", "LSM6DSOX", "MPU-6050", "MPU-6500", "MPU-9250", "MPU-9255"
+    ] = "ICM-20948"
 
 
 @dataclass(frozen=True, slots=True)
 class MagErrors:
-    """An AK09916 as it is. The hard iron is what a calibration leaves, in IMU axes."""
+    """The magnetometer in the same package. The hard iron is what calibration leaves, IMU axes."""
 
     clock_ppm: float
     clock_drift_ppm: float
@@ -128,8 +131,11 @@ class MagErrors:
 
 @dataclass(frozen=True, slots=True)
 class GpsQuality:
-    """The receiver: what it speaks, how late, how wrong, and how wrong it says it is.
+    """The receiver: what it is and speaks, how late, how wrong, and how wrong it says it is.
 
+    `generation`     of u-blox; "none": of another maker, and says nothing when it is asked
+    `protocol`, `rate_hz` and `baud` hold until it is told otherwise
+    `time_pulse`     whether there is a pulse at each whole second on a wire of its own
     `latency_ms`      least, median and greatest delay from an epoch to its first byte
     `host_clock_ppm`  how much faster than GPS time the host's CLOCK_MONOTONIC runs
     """
@@ -147,6 +153,8 @@ class GpsQuality:
     horizontal_accuracy_m: float
     vertical_accuracy_m: float
     speed_accuracy_m_s: float
+    generation: Literal["M8", "M9", "M10", "none"] = "M9"
+    time_pulse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +248,11 @@ def _record(kind: type[_Record], table: Mapping[str, object], path: Path, key: s
             close = difflib.get_close_matches(name, hints, 1)
             meant = f", did you mean {close[0]!r}?" if close else f"; there are: {', '.join(hints)}"
             raise UsageError(f"{path}: unknown key {prefix + name!r}{meant}")
-    for name in hints:
+    fields = dataclasses.fields(typing.cast("typing.Any", kind))
+    for name in (field.name for field in fields if field.default is dataclasses.MISSING):
         if name not in table:
             raise UsageError(f"{path}: the key {prefix + name!r} is missing")
-    return kind(**{name: _value(hints[name], table[name], path, prefix + name) for name in hints})
+    return kind(**{name: _value(hints[name], table[name], path, prefix + name) for name in table})
 
 
 def _value(kind: object, value: object, path: Path, key: str) -> object:
@@ -252,7 +261,7 @@ def _value(kind: object, value: object, path: Path, key: str) -> object:
         return _record(kind, value, path, key)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if kind in (int, str, datetime) and type(value) is kind:
+    if kind in (int, bool, str, datetime) and type(value) is kind:
         return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal and value in arguments:
@@ -275,5 +284,5 @@ def _in_words(kind: object) -> str:
         return f"a list of {len(arguments)} numbers"
     if kind is datetime:
         return "a date and time"
-    words = {int: "a whole number", float: "a number", str: "a text"}
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     return words.get(typing.cast("type", kind), "a table")

@@ -24,9 +24,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--sim", metavar="SCENARIO", help='a simulated rig: "walk" or a TOML file')
     source.add_argument("--replay", metavar="LOG", type=Path, help="a log of NMEA or UBX bytes")
     source.add_argument("--replay-video", metavar="FILE", type=Path, help="a film beside the log")
-    source.add_argument("--i2c", metavar="N", type=int, help="ICM-20948 on the bus /dev/i2c-N")
-    source.add_argument("--gps", metavar="PORT", help="GPS receiver, such as /dev/ttyACM0")
-    source.add_argument("--baud", type=int, default=115_200, help="of the receiver (%(default)s)")
+    source.add_argument("--i2c", metavar="N", type=int, help="motion sensor on /dev/i2c-N")
+    source.add_argument(
+        "--imu", metavar="CHIP", default="auto", help="which, as MPU-9250; %(default)s finds it"
+    )
+    source.add_argument(
+        "--gps",
+        metavar="PORT",
+        help="GPS receiver, such as /dev/ttyACM0, or gpsd://HOST:PORT where gpsd has it",
+    )
+    source.add_argument(
+        "--baud",
+        type=int,
+        default=115_200,
+        help="of the receiver; a u-blox is found at the usual rates and set to it (%(default)s)",
+    )
+    source.add_argument(
+        "--gps-rate",
+        metavar="HZ",
+        type=int,
+        choices=(0, 1, 2, 4, 5, 8, 10, 20, 25),
+        default=10,
+        help="fixes a second for which a u-blox is set up, in its RAM alone; 0 leaves it as it is "
+        "(%(default)s)",
+    )
+    source.add_argument(
+        "--gps-latency",
+        metavar="MIN..MAX",
+        type=_latency,
+        default="180..250",
+        help="ms from the moment of a fix to its message (%(default)s)",
+    )
+    source.add_argument(
+        "--pps",
+        metavar="DEVICE",
+        help="time pulse of the receiver, such as /dev/pps0: fixes are stamped by it",
+    )
     source.add_argument(
         "--mount",
         metavar="X,Y,Z",
@@ -100,8 +133,20 @@ def choose_rig(options: argparse.Namespace) -> Rig:
         x, y, z = options.mount.split(",")
     except ValueError:
         raise UsageError(f"--mount takes three directions, found {options.mount!r}") from None
+    if options.pps is not None and (options.gps is None or options.gps.startswith("gpsd://")):
+        raise UsageError("--pps goes with --gps PORT; gpsd tells of its time pulses by itself")
+    from drivers.gps_fix import Latency
+
+    least_ms, most_ms = options.gps_latency
     return hardware_rig(
-        i2c_bus=options.i2c, gps_port=options.gps, gps_baud=options.baud, mount=(x, y, z)
+        i2c_bus=options.i2c,
+        chip=options.imu,
+        gps_port=options.gps,
+        gps_baud=options.baud,
+        gps_rate_hz=options.gps_rate,
+        gps_latency=Latency(round(least_ms * 1e6), round(most_ms * 1e6)),
+        pps=options.pps,
+        mount=(x, y, z),
     )
 
 
@@ -180,3 +225,14 @@ def _positive(text: str) -> float:
 def _speed(text: str) -> float:
     """0 stands for "as fast as it goes"."""
     return 0.0 if text == "max" else _positive(text)
+
+
+def _latency(text: str) -> tuple[float, float]:
+    """Milliseconds: the least and the most."""
+    try:
+        least, most = map(float, text.split(".."))
+    except ValueError:
+        least, most = 1.0, 0.0
+    if not 0 <= least < most < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected MIN..MAX such as 180..250, found {text!r}")
+    return least, most

@@ -65,6 +65,9 @@ def test_force_replaces_it_once_the_new_one_is_there(run, tmp_path):
         (["--i2c", "1", "--speed", "2", "-o", "x.mp4"], ["--speed"]),
         (["--i2c", "1", "--mount", "up", "-o", "x.mp4"], ["--mount"]),
         (["--gps", "/dev/null", "--mount", "up,up,up", "-o", "x.mp4"], ["right angles"]),
+        (["--i2c", "1", "--pps", "/dev/pps0", "-o", "x.mp4"], ["--pps", "--gps PORT"]),
+        (["--gps", "gpsd://here", "--pps", "/dev/pps0", "-o", "x.mp4"], ["gpsd", "by itself"]),
+        (["--gps", "gpsd://here:many", "-o", "x.mp4"], ["gpsd://HOST:PORT"]),
     ],
 )
 def test_a_request_that_cannot_be_carried_out(run, tmp_path, arguments, words):
@@ -77,6 +80,7 @@ def test_a_request_that_cannot_be_carried_out(run, tmp_path, arguments, words):
     [
         (["--i2c", "97"], ["/dev/i2c-97"]),
         (["--gps", "/dev/ttyNowhere"], ["/dev/ttyNowhere", "plugged in"]),
+        (["--gps", "gpsd://127.0.0.1:1"], ["no gpsd answers at 127.0.0.1:1"]),
     ],
 )
 def test_hardware_that_is_not_there(run, tmp_path, arguments, words):
@@ -84,7 +88,18 @@ def test_hardware_that_is_not_there(run, tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("option", [["--duration", "0"], ["--duration", "soon"], ["--speed", "-1"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--duration", "0"],
+        ["--duration", "soon"],
+        ["--speed", "-1"],
+        ["--gps-latency", "200"],
+        ["--gps-latency", "250..180"],
+        ["--gps-rate", "7"],
+    ],
+    ids=" ".join,
+)
 def test_numbers_that_are_none(run, tmp_path, option):
     done = run("record", "--sim", "walk", "-o", "x.mp4", *option, cwd=tmp_path)
     assert done.returncode == 2

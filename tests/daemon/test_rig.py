@@ -8,6 +8,7 @@ import pytest
 
 from daemon import rig
 from daemon.rig import hardware_rig, simulated_rig
+from drivers.gps_fix import Latency
 from muxer import reader
 
 
@@ -38,6 +39,7 @@ def test_a_rig_names_its_host_its_settings_and_its_receiver(pi):
         assert found.about["configuration"] == {
             "gps": port,
             "baud": 9600,
+            "gps_rate_hz": 10,
             "mount": "forward,right,down",
         }
         told = found.gps.describe()
@@ -70,3 +72,20 @@ def test_a_simulated_rig_says_nothing_of_the_host(pi):
     with simulated_rig("walk", None) as found:
         assert found.serial == ""
         assert found.about.keys() == {"simulation"}
+
+
+def test_a_receiver_is_reached_as_its_address_says(pi):
+    with hardware_rig(gps_port="gpsd://localhost:2947", gps_latency=Latency(1, 2)) as found:
+        assert found.gps.describe()["latency_assumed_ns"] == [1, 2]
+        assert found.about["configuration"]["gps"] == "gpsd://localhost:2947"
+    with hardware_rig(gps_port="/dev/ttyNONE", gps_rate_hz=5, pps="/dev/ppsNONE") as found:
+        configuration = found.about["configuration"]
+        assert (configuration["gps_rate_hz"], configuration["pps"]) == (5, "/dev/ppsNONE")
+
+
+def test_a_clip_names_the_receiver_that_was_set_up(walk):
+    with reader.open(walk.clip) as clip:
+        told = clip.metadata["sources"]["gps"]
+    assert (told["maker"], told["module"], told["protocol"]) == ("u-blox", "NEO-M9N", "32.01")
+    assert told["stamped_by"] == "arrival of messages"
+    assert told["damaged"] == told["stray_bytes"] == 0

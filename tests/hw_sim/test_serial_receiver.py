@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyubx2 import UBXReader
 
+from camm import UsageError
 from hw_sim.clock import VirtualClock
 from hw_sim.receiver import SimulatedReceiver
 from hw_sim.scenario import load_scenario
@@ -109,3 +110,8 @@ def test_bytes_that_nobody_reads_are_lost_and_counted():
     source.close()
     assert source.lost > 4000
     source.close()
+
+
+def test_a_baud_rate_that_terminals_do_not_have_is_refused():
+    with pytest.raises(UsageError, match="terminals cannot run at 12345 baud"):
+        receiver(VirtualClock(START, 0), baud=12_345)

@@ -1,0 +1,472 @@
+"""What holds for every motion sensor, on its simulated chip.
+
+The oracle of scales are the tables that Linux' own IIO drivers report (kernel 6.1); the simulated
+chips are written from datasheets and share nothing with the drivers.
+"""
+
+import dataclasses
+import errno
+
+import numpy as np
+import pytest
+
+from camm import UsageError
+from drivers.clock_fit import ClockFit
+from drivers.errors import BusError, WrongChip
+from drivers.find import DRIVERS, find_imu
+from hw_sim.bus import SimulatedI2C
+from hw_sim.clock import VirtualClock
+from hw_sim.rig import make_imu
+from hw_sim.scenario import load_scenario
+
+START = 40_000_000_000
+MS = 1_000_000
+INVENSENSE = (
+    {250: 0.000133090, 500: 0.000266181, 1000: 0.000532362, 2000: 0.001064724},
+    {2: 0.000598, 4: 0.001196, 8: 0.002392, 16: 0.004785},
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Of one chip: address, Linux' scales, nominal rates asked for and got, FIFO in samples."""
+
+    address: int
+    gyro_scales: dict
+    accel_scales: dict
+    rates: dict
+    fifo_samples: int
+    keeps_oldest: bool = True
+
+
+MPU_RATES = {225: 250, 200: 200, 1000: 1000, 60: 58.82, 400: 333.33}
+FACTS = {
+    "MPU-6050": Facts(0x68, *INVENSENSE, MPU_RATES, 85, keeps_oldest=False),
+    "MPU-6500": Facts(0x68, *INVENSENSE, MPU_RATES, 42),
+    "MPU-9250": Facts(0x68, *INVENSENSE, MPU_RATES, 42),
+    "MPU-9255": Facts(0x69, *INVENSENSE, MPU_RATES, 42),
+    "ICM-42688-P": Facts(0x69, *INVENSENSE, {225: 200, 100: 100, 700: 500, 20: 25, 13: 12.5}, 127),
+    "LSM6DSOX": Facts(
+        0x6A,
+        {250: 0.000152716, 500: 0.000305432, 1000: 0.000610865, 2000: 0.001221729},
+        {2: 0.000598205, 4: 0.001196411, 8: 0.002392822, 16: 0.004785645},
+        {225: 208, 100: 104, 700: 833, 1500: 1666, 30: 26, 13: 12.5},
+        256,
+    ),
+    "ICM-20948": Facts(0x69, *INVENSENSE, {225: 225, 200: 187.5, 1000: 1125, 100: 102.27}, 42),
+}
+
+
+def test_the_contract_runs_over_all_drivers():
+    assert set(FACTS) == set(DRIVERS)
+
+
+class FaultyBus(SimulatedI2C):
+    """Takes the wire off now and then, or gives less than was asked for."""
+
+    fail = short = 0
+
+    def transfer(self, address, out, read_length=0):
+        answer = super().transfer(address, out, read_length)
+        if read_length > 2 and self.fail:
+            self.fail -= 1
+            raise BusError(errno.EREMOTEIO, "the wire came off for a moment")
+        if read_length > 2 and self.short:
+            self.short -= 1
+            return answer[: read_length // 2]
+        return answer
+
+
+def turning(t_ns):
+    """Motion from which the time of a measurement can be read back: slow, and never still."""
+    t = (t_ns - START) / 1e9
+    zero = np.zeros_like(t)
+    rate = np.radians(np.stack([10 + 2 * t, -20 + zero, 30 + zero], axis=-1))
+    return rate, np.stack([1 + 0.1 * t, -2 + zero, 9.80665 + zero], axis=-1)
+
+
+class Bench:
+    """A chip on a bus, and its driver."""
+
+    def __init__(self, name, motion=turning, ppm=12_000.0, address=None):
+        self.facts = FACTS[name]
+        self.errors = dataclasses.replace(
+            load_scenario("walk").imu,
+            chip=name,
+            address=address or self.facts.address,
+            clock_ppm=ppm,
+            gyro_bias_deg_s=(0.0, 0.0, 0.0),
+            accel_bias_m_s2=(0.0, 0.0, 0.0),
+            gyro_noise_deg_s_rthz=0.0,
+            accel_noise_m_s2_rthz=0.0,
+        )
+        self.clock = VirtualClock(START, 0)
+        self.chip = make_imu(motion, self.errors, START, 7)
+        self.bus = FaultyBus(self.clock, {self.errors.address: self.chip})
+        self.imu = find_imu(self.bus, name)
+        self.before = 0
+
+    def configure(self, **settings):
+        settings = {"rate_hz": 225.0, "gyro_range_dps": 1000.0, "accel_range_g": 8.0, **settings}
+        self.imu.configure(self.clock, **settings)
+        self.before = int(self.chip.truth().in_fifo.sum())
+
+    def poll(self, seconds):
+        """In the rhythm of the recorder: missed polls are not made up for."""
+        at = self.clock.now_ns()
+        bursts, end = [], at + seconds * 1e9
+        while self.clock.now_ns() < end:
+            at = max(at + self.imu.poll_interval_ns, self.clock.now_ns())
+            self.clock.sleep_until(at)
+            if (burst := self.imu.read_burst(self.clock)) is not None:
+                bursts.append(burst)
+        return bursts
+
+    def stall(self, nanoseconds):
+        self.clock.sleep_until(self.clock.now_ns() + round(nanoseconds))
+
+    def truth(self):
+        """Times of the samples since `configure`: of the motion that they tell."""
+        truth = self.chip.truth()
+        return truth.gyro_t_ns[truth.in_fifo][self.before :]
+
+    def numbers(self, bursts):
+        """Which of the chip's samples each of the delivered ones is, by the motion it tells."""
+        told = np.concatenate([b.gyro[:, 0] for b in bursts])
+        true = self.chip.truth()
+        rates = true.gyro[true.in_fifo][self.before :, 0]
+        # The motion is steady: what lies nearest is the sample.
+        after = np.clip(np.searchsorted(rates, told), 1, len(rates) - 1)
+        return after - (told - rates[after - 1] < rates[after] - told)
+
+
+def counts_of(bursts):
+    return np.concatenate([b.first_count + np.arange(len(b)) for b in bursts])
+
+
+def stamped(bursts, rate_hz):
+    """Host times of all samples, by a clock fit as the recorder has it, and the fit."""
+    fit, times = ClockFit(1e9 / rate_hz), []
+    for b in bursts:
+        fit.observe(b.newest_count, b.earliest_ns, b.latest_ns, b.noise_ns)
+        times.append(fit.times(b.first_count + np.arange(len(b))) - b.group_delay_ns)
+    return np.concatenate(times), fit
+
+
+@pytest.fixture(params=FACTS)
+def bench(request):
+    return Bench(request.param)
+
+
+@pytest.fixture(params=FACTS)
+def name(request):
+    return request.param
+
+
+def steep(t_ns):
+    """Motion so quick that each sample differs from the next by some LSB, at +-2000 deg/s."""
+    t = (t_ns - START) / 1e9
+    zero = np.zeros_like(t)
+    rate = np.radians(np.stack([-1900 + 160 * t, zero, zero], axis=-1))
+    return rate, np.stack([zero, zero, 9.80665 + zero], axis=-1)
+
+
+def test_it_is_found_at_any_of_its_addresses_by_its_name_and_without(name):
+    for address in DRIVERS[name].addresses:
+        bench = Bench(name, address=address)
+        assert bench.imu.name == find_imu(bench.bus).name == name
+        assert bench.imu.description["address"] == f"0x{address:02x}"
+
+
+def test_another_name_is_refused_and_the_chip_named(name):
+    bench = Bench(name)
+    neighbours = [n for n in DRIVERS if set(DRIVERS[n].addresses) & set(DRIVERS[name].addresses)]
+    for other in set(neighbours) - {name}:
+        with pytest.raises(WrongChip, match=name):
+            find_imu(bench.bus, other)
+
+
+@pytest.mark.parametrize("name", ["MPU-9250", "MPU-9255"])
+def test_an_mpu_6500_in_the_place_of_an_mpu_9250_has_no_magnetometer(name):
+    bench = Bench("MPU-6500")
+    message = f"0x68 on simulated bus is an MPU-6500 and no {name}: it has no magnetometer"
+    with pytest.raises(WrongChip, match=message):
+        find_imu(bench.bus, name)
+
+
+def test_the_rate_is_the_nearest_that_the_chip_has(bench):
+    for asked, got in bench.facts.rates.items():
+        bench.configure(rate_hz=asked)
+        assert bench.imu.rate_hz == pytest.approx(got, abs=0.01)
+        description = bench.imu.description
+        if asked > 15:
+            assert description["gyro_bandwidth_hz"] < got / 2
+            assert description["accel_bandwidth_hz"] < got / 2
+        assert bench.imu.poll_interval_ns < bench.facts.fifo_samples / got * 1e9 / 1.9
+
+
+def test_the_chip_keeps_the_rate_that_was_chosen(bench):
+    for asked, got in bench.facts.rates.items():
+        bench.configure(rate_hz=asked)
+        bench.poll(1.0)
+        period_ns = np.diff(bench.truth()).mean()
+        assert period_ns * 1.012 == pytest.approx(1e9 / got, rel=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gyro_range_dps": 300.0}, "deg/s, asked for 300"),
+        ({"accel_range_g": 32.0}, "2, 4, 8, 16 g, asked for 32"),
+        ({"rate_hz": 30_000.0}, "Hz, asked for 30000"),
+        ({"rate_hz": 0.1}, "Hz, asked for 0.1"),
+    ],
+)
+def test_what_the_chip_has_not_is_a_usage_error(bench, changes, message):
+    with pytest.raises(UsageError, match=f"{bench.imu.name}.*{message}"):
+        bench.configure(**changes)
+
+
+def smallest_step(values):
+    """One LSB, where neighbouring readings occur among the values."""
+    return np.diff(np.unique(np.round(values, 9))).min()
+
+
+def test_scales_are_those_of_linux(bench):
+    facts = bench.facts
+    for gyro, accel in zip(facts.gyro_scales.items(), facts.accel_scales.items(), strict=True):
+        bench.configure(gyro_range_dps=gyro[0], accel_range_g=accel[0])
+        bursts = bench.poll(0.6)
+        rates = np.concatenate([b.gyro for b in bursts])
+        forces = np.concatenate([b.accel for b in bursts])
+        assert smallest_step(rates[:, 0]) == pytest.approx(gyro[1], rel=2e-3)
+        assert smallest_step(forces[:, 0]) == pytest.approx(accel[1], rel=2e-3)
+        assert rates[:, 1:] == pytest.approx(np.radians([[-20, 30]] * len(rates)), abs=gyro[1])
+        assert forces[:, 1:] == pytest.approx(np.array([[-2, 9.80665]] * len(rates)), abs=accel[1])
+
+
+@pytest.mark.parametrize("ppm", [12_000.0, -5_000.0, -30_000.0])
+def test_samples_come_in_order_with_their_times(name, ppm):
+    bench = Bench(name, ppm=ppm)
+    bench.configure()
+    bursts = bench.poll(30)
+    counts = counts_of(bursts)
+    assert np.array_equal(counts, np.arange(len(counts)))
+    assert sum(b.lost for b in bursts) == 0
+    times, fit = stamped(bursts, bench.imu.rate_hz)
+    assert fit.statistics.refused == 0
+    assert fit.statistics.period_error_ppm == pytest.approx(-ppm, rel=0.04, abs=200)
+    true = bench.truth()[: len(times)]
+    error = (times - true)[len(times) // 6 :]
+    assert np.abs(error).max() < 150_000
+    assert np.abs(error.mean()) < 50_000
+
+
+@pytest.mark.parametrize("ppm", [12_000.0, -30_000.0])
+def test_the_newest_sample_lies_in_the_interval(name, ppm):
+    bench = Bench(name, ppm=ppm)
+    bench.configure()
+    bursts = bench.poll(5)
+    true = bench.truth() + bursts[0].group_delay_ns
+    for burst in bursts:
+        ready = true[burst.newest_count]
+        assert (
+            burst.earliest_ns - 3 * burst.noise_ns <= ready <= burst.latest_ns + 3 * burst.noise_ns
+        )
+
+
+@pytest.mark.parametrize("ppm", [12_000.0, -30_000.0])
+@pytest.mark.parametrize("fifos", [0.7, 1.3, 2.0, 5.17])
+def test_after_an_overflow_the_count_is_true_to_time(name, ppm, fifos):
+    bench = Bench(name, steep, ppm)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(6)
+    bench.stall(fifos * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
+    after = bench.poll(2)
+    numbers, counts = bench.numbers(before + after), counts_of(before + after)
+    assert np.array_equal(numbers, counts)
+    lost = sum(burst.lost for burst in after)
+    assert lost == np.diff(numbers).max() - 1
+    assert (lost > 0) == (fifos > 1)
+    # What a full FIFO keeps is delivered, where it keeps whole samples.
+    if fifos > 1:
+        kept = max(len(burst) for burst in after)
+        assert (kept > 0.9 * bench.facts.fifo_samples) == bench.facts.keeps_oldest
+    _, fit = stamped(before + after, bench.imu.rate_hz)
+    assert fit.statistics.refused == 0
+
+
+@pytest.mark.parametrize("fifos", [0.5, 5.0])
+def test_what_comes_before_the_first_look_is_not_lost(name, fifos):
+    """The other devices of a rig are opened meanwhile."""
+    bench = Bench(name, steep)
+    bench.configure(gyro_range_dps=2000.0)
+    bench.stall(fifos * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
+    bursts = bench.poll(2)
+    numbers, counts = bench.numbers(bursts), counts_of(bursts)
+    assert counts[0] == sum(burst.lost for burst in bursts) == 0
+    assert np.array_equal(numbers - numbers[0], counts)
+    _, fit = stamped(bursts, bench.imu.rate_hz)
+    assert fit.statistics.refused == 0
+
+
+@pytest.mark.parametrize("phase", np.arange(0.0, 1.0, 0.1))
+def test_no_phase_of_the_overflow_makes_the_count_ambiguous(name, phase):
+    bench = Bench(name, steep)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(3)
+    bench.stall((1.5 * bench.facts.fifo_samples + phase) / bench.imu.rate_hz * 1e9)
+    bursts = before + bench.poll(0.3)
+    assert np.array_equal(bench.numbers(bursts), counts_of(bursts))
+
+
+@pytest.mark.parametrize("fault", ["fail", "short"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_faults_in_the_middle_of_the_fifo_cost_samples_and_no_alignment(name, fault, times):
+    bench = Bench(name, steep)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(5)
+    setattr(bench.bus, fault, times)
+    for _ in range(times):
+        with pytest.raises(BusError):
+            bench.poll(0.1)
+    after = bench.poll(1)
+    numbers, counts = bench.numbers(before + after), counts_of(before + after)
+    assert np.array_equal(numbers, counts)
+    assert sum(burst.lost for burst in after) == np.diff(numbers).max() - 1 > 0
+
+
+def test_a_wait_between_count_and_data_does_not_shift_the_samples(name):
+    """As when the kernel lets another program run just then: the FIFO runs over meanwhile."""
+    bench = Bench(name, steep)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(5)
+    transfer = bench.bus.transfer
+
+    def slowly(address, out, read_length=0):
+        if read_length > 2:
+            bench.bus.transfer = transfer
+            bench.stall(1.2 * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
+        return transfer(address, out, read_length)
+
+    bench.bus.transfer = slowly
+    bursts = before + bench.poll(3)
+    numbers, counts = bench.numbers(bursts), counts_of(bursts)
+    assert np.array_equal(numbers, counts)
+    assert sum(burst.lost for burst in bursts) == np.diff(numbers).max() - 1 > 0
+
+
+def test_too_much_motion_saturates(name):
+    bench = Bench(name, lambda t: (np.full((len(t), 3), -100.0), np.full((len(t), 3), 900.0)))
+    bench.configure(gyro_range_dps=250.0, accel_range_g=2.0)
+    [first, *_] = bench.poll(0.1)
+    # Full scale is 32768 LSB, whatever the range is called.
+    assert first.gyro == pytest.approx(-32768 * bench.facts.gyro_scales[250], rel=2e-3)
+    assert first.accel == pytest.approx(32767 * bench.facts.accel_scales[2], rel=2e-3)
+
+
+def test_the_temperature_is_asked_once_a_second(bench):
+    bench.configure()
+    told = []
+    read = type(bench.imu)._read_temperature
+    bench.imu._read_temperature = lambda: told.append(read(bench.imu)) or told[-1]
+    bursts = bench.poll(3.5)
+    assert len(told) == 4
+    assert [b.temperature_c for b in bursts] == pytest.approx([34.5] * len(bursts), abs=0.02)
+    assert bench.imu.description["temperature_c"] == pytest.approx(34.5, abs=0.02)
+
+
+def test_it_can_be_configured_again(bench):
+    bench.configure(rate_hz=max(bench.facts.rates))
+    bench.poll(1)
+    bench.configure(rate_hz=100.0, gyro_range_dps=500.0)
+    bursts = bench.poll(2)
+    assert bursts[0].first_count == 0
+    counts = counts_of(bursts)
+    assert np.array_equal(counts, np.arange(len(counts)))
+    true = bench.truth()[: len(counts)]
+    told = np.degrees(np.concatenate([b.gyro[:, 0] for b in bursts]))
+    assert told == pytest.approx(10 + 2 * (true - START) / 1e9, abs=0.02)
+
+
+def test_a_chip_that_a_dead_program_left_behind_is_configured_all_the_same(bench):
+    bench.configure(rate_hz=100.0)
+    bench.poll(0.5)
+    for register in (0x76, 0x7F):  # bank selectors of two of them, nothing in the others
+        bench.bus.write(bench.errors.address, register, 0x20 if register == 0x7F else 0x02)
+    again = find_imu(bench.bus, bench.imu.name)
+    again.configure(bench.clock, rate_hz=100.0, gyro_range_dps=1000.0, accel_range_g=8.0)
+    bench.imu = again
+    assert len(counts_of(bench.poll(1))) > 90
+
+
+def test_close_ends_the_sampling_even_without_power(bench):
+    bench.configure()
+    bench.poll(0.2)
+    bench.imu.close()
+    already = len(bench.truth())
+    bench.stall(1e9)
+    bench.bus.read(bench.errors.address, 0x00)
+    assert len(bench.truth()) == already
+    bench.chip.answers = lambda: False
+    bench.imu.close()
+
+
+def test_an_empty_bus_says_where_it_looked():
+    bus = SimulatedI2C(VirtualClock(START, 0), {})
+    with pytest.raises(
+        BusError, match=r"no motion sensor on simulated bus: .* 0x68, 0x69, 0x6a, 0x6b; check"
+    ):
+        find_imu(bus)
+
+
+def test_a_stranger_is_named():
+    class Bmi270:
+        def answers(self):
+            return True
+
+        def write(self, register, data, at_ns):
+            pass
+
+        def read(self, register, length, at_ns):
+            return bytes([0x24 if register == 0 else 0]).ljust(length, b"\0")
+
+    bus = SimulatedI2C(VirtualClock(START, 0), {0x68: Bmi270()})
+    with pytest.raises(WrongChip, match=r"no motion sensor that we know .* this is a BMI270"):
+        find_imu(bus)
+
+
+class HeldBus(SimulatedI2C):
+    """The kernel has a driver at 0x68: of a real-time clock, or of the motion sensor."""
+
+    def transfer(self, address, out, read_length=0):
+        if address == 0x68:
+            raise BusError(errno.EBUSY, "a kernel driver holds 0x68")
+        return super().transfer(address, out, read_length)
+
+
+def test_a_chip_that_the_kernel_holds_is_said_to_be_held():
+    with pytest.raises(BusError, match="a kernel driver holds 0x68"):
+        find_imu(HeldBus(VirtualClock(START, 0), {}))
+
+
+@pytest.mark.parametrize("name", [name for name, facts in FACTS.items() if facts.address == 0x69])
+def test_a_chip_that_the_kernel_holds_does_not_hide_another(name):
+    bench = Bench(name)
+    bus = HeldBus(bench.clock, {0x69: bench.chip})
+    assert find_imu(bus).name == find_imu(bus, name).name == name
+
+
+def test_a_bus_that_is_stuck_ends_the_search():
+    class Stuck(SimulatedI2C):
+        def transfer(self, address, out, read_length=0):
+            raise BusError(errno.ETIMEDOUT, "timed out: a chip may be holding the clock line")
+
+    with pytest.raises(BusError, match="holding the clock line"):
+        find_imu(Stuck(VirtualClock(START, 0), {}))
+
+
+def test_an_unknown_name_lists_those_that_there_are():
+    bus = SimulatedI2C(VirtualClock(START, 0), {})
+    with pytest.raises(UsageError, match="no driver for 'BNO085'; there are: auto, MPU-6050"):
+        find_imu(bus, "BNO085")
