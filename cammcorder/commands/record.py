@@ -133,6 +133,8 @@ def choose_rig(options: argparse.Namespace) -> Rig:
         x, y, z = options.mount.split(",")
     except ValueError:
         raise UsageError(f"--mount takes three directions, found {options.mount!r}") from None
+    if options.imu != "auto" and options.i2c is None:
+        raise UsageError(f"--imu {options.imu} says which chip: say where it is with --i2c N")
     if options.pps is not None and (options.gps is None or options.gps.startswith("gpsd://")):
         raise UsageError("--pps goes with --gps PORT; gpsd tells of its time pulses by itself")
     from drivers.gps_fix import Latency

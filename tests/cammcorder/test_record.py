@@ -65,6 +65,7 @@ def test_force_replaces_it_once_the_new_one_is_there(run, tmp_path):
         (["--i2c", "1", "--speed", "2", "-o", "x.mp4"], ["--speed"]),
         (["--i2c", "1", "--mount", "up", "-o", "x.mp4"], ["--mount"]),
         (["--gps", "/dev/null", "--mount", "up,up,up", "-o", "x.mp4"], ["right angles"]),
+        (["--gps", "/dev/null", "--imu", "MPU-9250", "-o", "x.mp4"], ["MPU-9250", "--i2c N"]),
         (["--i2c", "1", "--pps", "/dev/pps0", "-o", "x.mp4"], ["--pps", "--gps PORT"]),
         (["--gps", "gpsd://here", "--pps", "/dev/pps0", "-o", "x.mp4"], ["gpsd", "by itself"]),
         (["--gps", "gpsd://here:many", "-o", "x.mp4"], ["gpsd://HOST:PORT"]),

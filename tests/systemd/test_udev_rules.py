@@ -15,7 +15,7 @@ def rules() -> list[str]:
 
 
 def test_every_rule_matches_something_and_then_sets_something():
-    assert len(rules()) == 2
+    assert len(rules()) == 3
     for rule in rules():
         assert re.fullmatch(rf"{MATCH}(, {MATCH})*(, {ASSIGN})+", rule), rule
 
