@@ -124,10 +124,9 @@ class Findings:
         }
 
 
-def carved(found: Salvage, remedy: str, assumed: Sequence[str] = ()) -> Findings:
+def carved(found: Salvage, remedy: str, blank: Ints, assumed: Sequence[str] = ()) -> Findings:
     """Of a file that was searched for samples; `assumed` is what no healthy file has told."""
     with LocalFile(found.path) as source:
-        blank = _blank(source, *found.media)
         gaps = tuple(_gaps(source, found))
     return Findings(
         found.path,
@@ -141,8 +140,11 @@ def carved(found: Salvage, remedy: str, assumed: Sequence[str] = ()) -> Findings
     )
 
 
-def _blank(source: LocalFile, start: int, end: int) -> Ints:
-    """Sectors of nothing but zeros, int64[M, 2]: where each run of them begins and ends."""
+def blank_sectors(source: LocalFile, start: int, end: int) -> Ints:
+    """Sectors of nothing but zeros, int64[M, 2]: where each run of them begins and ends.
+
+    All of the bytes are read, in time that the search for samples leaves over: a thread's work.
+    """
     begin = -(-start // _SECTOR) * _SECTOR
     zeros = [np.empty(0, np.int64)]
     for at in range(begin, end - _SECTOR + 1, _BLOCK):

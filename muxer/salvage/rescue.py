@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from camm import UsageError
@@ -17,7 +18,7 @@ from muxer.salvage.own_movie import OwnMovie, own_movie, placed
 from muxer.salvage.recognise import Specimen, codec
 from muxer.salvage.reference import Reference, ReferenceTrack
 from muxer.salvage.report import Findings
-from muxer.salvage.salvage import Salvage, salvage
+from muxer.salvage.salvage import Salvage, media_range, salvage
 from muxer.salvage.shifted import find_shift, mended
 from muxer.salvage.write import Rescued
 from muxer.sample_table import SampleTable
@@ -73,8 +74,11 @@ def rescue(
             healthy = _own_reference(source, movie)
         if healthy is None:
             healthy, assumed = _guessed(source)
-    found = salvage(path, healthy, watch)
-    findings = report.carved(found, "build a new moov for the samples that were found", assumed)
+    remedy = "build a new moov for the samples that were found"
+    with LocalFile(path) as source, ThreadPoolExecutor(1) as thread:
+        blank = thread.submit(report.blank_sectors, source, *media_range(source))
+        found = salvage(path, healthy, watch)
+        findings = report.carved(found, remedy, blank.result(), assumed)
     failure = _unlike(found)
     return Rescue(findings, None if failure else _carved(found), failure)
 

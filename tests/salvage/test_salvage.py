@@ -205,7 +205,11 @@ def test_tracks_that_nothing_recognises_are_told(film, other_film, tmp_path):
     path = tmp_path / "damaged.mp4"
     path.write_bytes(without_moov(film.read_bytes()))
     found = salvage(path, Reference.read(other_film))
-    findings = report.carved(replace(found, unable={3: "no two samples are alike"}), "rebuild")
+    findings = report.carved(
+        replace(found, unable={3: "no two samples are alike"}),
+        "rebuild",
+        np.empty((0, 2), np.int64),
+    )
     assert findings.recovered
     assert not findings.complete
     assert findings.report()["unable"] == {"3": "no two samples are alike"}
