@@ -257,7 +257,7 @@ class Carver:
 
         A false one may be made of the first bytes of the true one, and reach far behind it.
         """
-        most = self._chained(number, run, inf)
+        most = self._chained(number, run, enough + _SURE)
         start, last = best, best + int(run.size[0]) - 1
         if most >= enough + _SURE:
             last = min(last, best + _SIGNATURE)
@@ -265,6 +265,8 @@ class Carver:
             if place > last:
                 break
             bits = self._chained(other, inside, inf) - log2(place - start)
+            if bits > most and best == start:  # with all that can be said for it
+                most = self._chained(number, run, inf)
             if bits > most:
                 best, most = place, bits
                 last = min(last, place + int(inside.size[0]) - 1, place + _SIGNATURE)
@@ -321,6 +323,7 @@ class Carver:
         """
         length, stop, tried = _SMALLEST_READ, min(self._end, at + reach), 0
         while at < stop:
+            length = min(length, stop - at)
             window = self._media.read(at, length + _SIGNATURE)
             places = merge(
                 *(_matches(n, scanner, window, length) for n, scanner in enumerate(self._scanners))
