@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil, floor, inf
 
 import numpy as np
@@ -29,20 +30,20 @@ _SLACK_FRAMES = 1024
 """PCM frames by which a gap may differ from what is due: those of a packet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Filling:
     """A filling codec and the tracks of the healthy file that have it."""
 
     filler: Filler
     tracks: tuple[ReferenceTrack, ...]
 
-    @property
+    @cached_property
     def telling(self) -> bool:
         """Whether the codec can tell where its samples begin."""
         samples = self.tracks[0].samples[:1]
         return all(self.filler.begins(Memory(sample), 0) > 0 for sample in samples)
 
-    @property
+    @cached_property
     def frame(self) -> int:
         """Bytes of a PCM frame, of which a row holds many; 0 where each row is a sample."""
         return frame_size(self.tracks[0].entry)

@@ -199,7 +199,6 @@ def _track(
         steady=True,
         start=0,
         shown=0,
-        all_key=kind != b"vide",
         durations=durations,
         samples=samples,
         sizes=np.array([len(sample) for sample in samples], np.int64),

@@ -37,8 +37,6 @@ class ReferenceTrack:
     `duration`   ticks of most of its samples; `steady` where all have it
     `start`      movie time of its first sample's decoding, in ticks; negative before zero
     `shown`      movie time at which its first picture is shown, in ticks
-    `media_time`, `delay`  its edit list: ticks cut off at the start, and of nothing before it
-    `all_key`    whether it has no table of key frames
     `durations`  int64[N] of its first samples
     `samples`    some of them
     `sizes`      int64[N] of the first
@@ -55,7 +53,6 @@ class ReferenceTrack:
     steady: bool
     start: int
     shown: int
-    all_key: bool
     durations: Ints
     samples: tuple[bytes, ...]
     sizes: Ints
@@ -183,7 +180,6 @@ def _track(trak: bytes, movie: MovieHeader, source: LocalFile) -> ReferenceTrack
         bool(odd <= max(1, 0.001 * stored.count)),
         start,
         start + int((first.dts + first.cts_offset)[:64].min()),
-        stored.key_frames is None,
         np.diff(first.dts),
         _studied(source, first.offset, first.size, _LAST if kind == b"vide" else 0),
         first.size,

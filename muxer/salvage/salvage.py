@@ -74,11 +74,11 @@ class _Plan:
         plan = cls()
         first: dict[bytes, ReferenceTrack] = {}
         for track in reference.tracks:
-            alike = first.setdefault(configuration(track), track)
-            if alike is not track:
-                plan._join(alike, track)
-                continue
             try:
+                alike = first.setdefault(configuration(track), track)
+                if alike is not track:
+                    plan._join(alike, track)
+                    continue
                 found = codec(track)
             except Mp4Error as error:
                 plan.unable[track.number] = str(error)

@@ -75,7 +75,6 @@ def _reference_track(
         "number": 1,
         "start": 0,
         "shown": known.get("start", 0),
-        "all_key": kind != b"vide",
         "durations": np.array([duration]),
         "samples": (),
         "sizes": np.array([100]),

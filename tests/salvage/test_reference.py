@@ -73,7 +73,6 @@ def test_tracks_are_known_by_their_codecs_and_rates(reference):
     assert video.steady
     assert sound.steady
     assert (video.count, sound.count) == (100, 189)
-    assert (video.all_key, sound.all_key) == (False, True)
 
 
 def test_edit_lists_say_when_decoding_and_showing_begin(film, reference):
