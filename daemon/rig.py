@@ -8,18 +8,26 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from camm.frames import Array, mount_from_axes
+from camm.frames import Array
+from daemon.configuration import (
+    Configuration,
+    GpsSettings,
+    ImuSettings,
+    Mount,
+)
 from daemon.sources import CameraSource, GpsSource, ImuSource, MagSource, Source
 from drivers.bus import I2CBus, LinuxI2C
 from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock
-from drivers.find import AUTO, find_imu
+from drivers.fifo import FifoImu
+from drivers.find import find_imu
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import Latency
 from drivers.gpsd import GpsdReceiver
@@ -30,16 +38,11 @@ from fusion.fuser import OrientationFuser
 
 _log = logging.getLogger(__name__)
 
-_RATE_HZ = 225.0
-_GYRO_RANGE_DPS = 1000.0
-_ACCEL_RANGE_G = 8.0
 _MAG_RANGE_UT = 4912.0
 _NEARLY = 0.999  # of full scale: what reads more has probably been more
 _WARM_UP_NS = 3_000_000_000
 """After this long the clock fits hold to 0.1 ms and the filter knows up, down and north."""
 _DEFAULT_BAUD = 115_200
-_DEFAULT_GPS_RATE_HZ = 10
-_USUAL_LATENCY = Latency()
 
 
 def _nothing() -> None:
@@ -51,6 +54,7 @@ class Rig:
     """Sources and what must be known of them. A context manager: leaving it closes what it holds.
 
     `mount`       R_camera,sensor of the inertial sensor (3, 3)
+    `settings`    what that sensor is set to
     `serial`      number of the rig, where it has one
     `about`       what the clip should remember of the rig besides its sources
     `warm_up_ns`  how long the sensors run before the camera starts
@@ -63,6 +67,7 @@ class Rig:
     gps: GpsSource | None = None
     camera: CameraSource | None = None
     mount: Array = field(default_factory=lambda: np.eye(3))
+    settings: ImuSettings = field(default_factory=ImuSettings)
     make: str = "cammcorder"
     model: str = "rig"
     serial: str = ""
@@ -88,8 +93,8 @@ class Rig:
         return OrientationFuser(
             filter_name,
             self.mount,
-            gyro_limit=_NEARLY * math.radians(_GYRO_RANGE_DPS),
-            accel_limit=_NEARLY * _ACCEL_RANGE_G * 9.80665,
+            gyro_limit=_NEARLY * math.radians(self.settings.gyro_range_dps),
+            accel_limit=_NEARLY * self.settings.accel_range_g * 9.80665,
             mag_limit=_NEARLY * _MAG_RANGE_UT,
         )
 
@@ -100,90 +105,77 @@ class Rig:
         self.holds.close()
 
 
-def _motion_sources(bus: I2CBus, clock: Clock, chip: str) -> tuple[ImuSource, MagSource | None]:
-    """The motion sensor that is on the bus, and the magnetometer that it lets through to it.
+def _imu_source(bus: I2CBus, clock: Clock, settings: ImuSettings) -> tuple[FifoImu, ImuSource]:
+    """The motion sensor on the bus, as it was found, and what reads it.
 
     CammError where there is none, or another than the one asked for.
     """
-    found = find_imu(bus, chip)
+    found = find_imu(bus, settings.chip)
 
     def imu(clock: Clock) -> Imu:
         device = find_imu(bus, found.name)
         device.configure(
             clock,
-            rate_hz=_RATE_HZ,
-            gyro_range_dps=_GYRO_RANGE_DPS,
-            accel_range_g=_ACCEL_RANGE_G,
+            rate_hz=settings.rate_hz,
+            gyro_range_dps=settings.gyro_range_dps,
+            accel_range_g=settings.accel_range_g,
         )
         return device
 
-    probe = found.magnetometer
+    return found, ImuSource("imu", clock, imu)
+
+
+def _packaged_magnetometer(bus: I2CBus, clock: Clock, imu: FifoImu) -> MagSource | None:
+    """What reads the magnetometer in the package of a motion sensor, where it has one."""
+    probe = imu.magnetometer
     if probe is None:
-        _log.warning("%s has no magnetometer: which way is north remains unknown", found.name)
-        return ImuSource("imu", clock, imu), None
+        _log.warning("%s has no magnetometer: which way is north remains unknown", imu.name)
+        return None
 
     def mag(clock: Clock) -> Magnetometer:
         device = probe(bus)
         device.configure(clock)
         return device
 
-    return ImuSource("imu", clock, imu), MagSource("mag", clock, mag)
+    return MagSource("mag", clock, mag)
 
 
-def hardware_rig(
-    *,
-    i2c_bus: int | None = None,
-    chip: str = AUTO,
-    gps_port: str | None = None,
-    gps_baud: int = _DEFAULT_BAUD,
-    gps_rate_hz: int = _DEFAULT_GPS_RATE_HZ,
-    gps_latency: Latency = _USUAL_LATENCY,
-    pps: str | None = None,
-    video: Path | None = None,
-    mount: tuple[str, str, str] = ("right", "forward", "up"),
-) -> Rig:
-    """A rig of real devices: a motion sensor on /dev/i2c-N, a GPS receiver on a serial port.
-
-    `chip` names the sensor, or is "auto" for whichever is there. `mount` says where its x, y and z
-    axes point, seen from behind the camera. `gps_port` may be `gpsd://HOST:PORT`; a u-blox at a
-    port is set up for `gps_rate_hz` fixes a second, or left alone with 0. `pps` is the device of
-    its time pulse, without which `gps_latency` is assumed.
-    """
+def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig:
+    """A rig of real devices: a motion sensor on I2C, a GPS receiver on a serial port, a film."""
     clock = HostClock()
-    configuration = {"i2c": i2c_bus, "gps": gps_port, "mount": ",".join(mount)}
-    if gps_port is not None:
-        configuration |= {"baud": gps_baud, "gps_rate_hz": gps_rate_hz, "pps": pps}
     model, serial = _device_tree("model"), _device_tree("serial-number")
     host = {"name": platform.node(), "model": model, "system": platform.platform()}
     rig = Rig(
         clock,
-        mount=mount_from_axes(x=mount[0], y=mount[1], z=mount[2]),
         model=model or "rig",
         serial=serial,
-        about={"host": _known(host), "configuration": _known(configuration)},
+        about={"host": _known(host), "configuration": _said(configuration)},
     )
-    if i2c_bus is not None:
-        bus = rig.holds.enter_context(LinuxI2C(i2c_bus))
-        rig.imu, rig.mag = _motion_sources(bus, clock, chip)
-    if gps_port is not None:
-        rig.gps = GpsSource(
-            clock,
-            gps_port,
-            _gps_maker(gps_port, gps_baud, gps_rate_hz, pps),
-            gps_latency,
-            identity=_usb_device(gps_port),
-        )
+    if configuration.imu is not None:
+        rig.settings = configuration.imu
+        rig.mount = rig.settings.mount.matrix()
+        bus = rig.holds.enter_context(LinuxI2C(configuration.imu.bus))
+        imu, rig.imu = _imu_source(bus, clock, rig.settings)
+        rig.mag = _packaged_magnetometer(bus, clock, imu)
+    if configuration.gps is not None:
+        rig.gps = _gps_source(clock, configuration.gps)
     if video is not None:
         rig.camera = CameraSource(FileCamera(video, clock), clock)
     return rig
 
 
-def _gps_maker(port: str, baud: int, rate_hz: int, pps: str | None) -> Callable[[Clock], Receiver]:
-    """What opens a receiver: at a serial port, or that of the gpsd at `gpsd://HOST:PORT`."""
-    if port.startswith("gpsd://"):
-        return lambda clock: GpsdReceiver(port, clock)
-    pulse = None if pps is None else lambda: PpsDevice(pps)
-    return lambda clock: GpsReceiver(port, baud, clock, rate_hz, pulse)
+def _gps_source(clock: Clock, settings: GpsSettings) -> GpsSource:
+    """What reads a receiver at a serial port, or that of the gpsd at `gpsd://HOST:PORT`."""
+    port, least_ms, most_ms = settings.port, *settings.latency_ms
+
+    def open_receiver(clock: Clock) -> Receiver:
+        if port.startswith("gpsd://"):
+            return GpsdReceiver(port, clock)
+        pulse = None if settings.pps is None else partial(PpsDevice, settings.pps)
+        return GpsReceiver(port, settings.baud, clock, settings.rate_hz, pulse)
+
+    latency = Latency(round(least_ms * 1e6), round(most_ms * 1e6))
+    return GpsSource(clock, port, open_receiver, latency, identity=_usb_device(port))
 
 
 def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
@@ -198,10 +190,11 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     scenario = load_scenario(scenario_name)
     clock = VirtualClock(_BOOTED_NS, int(scenario.start.timestamp() * 1e6) * 1000)
     simulated = SimulatedRig(scenario, clock)
-    mount = scenario.mount
+    settings = ImuSettings(mount=Mount(**asdict(scenario.mount)))
     rig = Rig(
         clock,
-        mount=mount_from_axes(x=mount.x, y=mount.y, z=mount.z),
+        mount=settings.mount.matrix(),
+        settings=settings,
         model="simulated rig",
         about={"simulation": {"scenario": scenario.name, "seed": scenario.seed}},
         save_truth=simulated.save_truth,
@@ -213,7 +206,8 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     rig.begin = begin
     rig.holds.callback(simulated.close)
     simulated.start()
-    rig.imu, rig.mag = _motion_sources(simulated.bus, clock, AUTO)
+    imu, rig.imu = _imu_source(simulated.bus, clock, settings)
+    rig.mag = _packaged_magnetometer(simulated.bus, clock, imu)
     baud, time_pulse = scenario.gps.baud, simulated.time_pulse
     rig.gps = GpsSource(
         clock,
@@ -225,7 +219,7 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
             scenario.gps.rate_hz,
             None if time_pulse is None else lambda: time_pulse,
         ),
-        _USUAL_LATENCY,
+        Latency(),
     )
     rig.camera = CameraSource(simulated.camera, clock)
     return rig
@@ -259,7 +253,7 @@ def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig
             clock,
             "replayed receiver",
             lambda clock: GpsReceiver(path, _DEFAULT_BAUD, clock),
-            _USUAL_LATENCY,
+            Latency(),
             ended=lambda: receiver.done,
         )
     if video is not None:
@@ -294,6 +288,14 @@ def _usb_device(port: str) -> Mapping[str, str]:
             texts = {name: getattr(found, name) for name in ("manufacturer", "product")}
             return _known({**texts, "serial": found.serial_number})
     return {}
+
+
+def _said(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - any declared table
+    """A declared table as the clip keeps it: without what was left out."""
+    return asdict(
+        settings,
+        dict_factory=lambda items: {key: value for key, value in items if value is not None},
+    )
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,17 +48,17 @@ class I2CBus(ABC):
 
 
 class LinuxI2C(I2CBus):
-    """/dev/i2c-N, through smbus2 and the kernel's I2C_RDWR.
+    """The bus at a device such as /dev/i2c-1, through smbus2 and the kernel's I2C_RDWR.
 
     BusError at once where there is no such bus or no permission.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, path: str) -> None:
         from smbus2 import SMBus  # late: the simulator and the offline tools never need it
 
-        self.name = f"/dev/i2c-{number}"
+        self.name = path
         try:
-            self._bus = SMBus(number)
+            self._bus = SMBus(path)
         except FileNotFoundError:
             raise BusError(
                 errno.ENOENT, f"there is no {self.name}: switch I2C on (raspi-config, Interfaces)"

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from daemon.configuration import Configuration
     from daemon.rig import Rig
     from daemon.session import Result
 
@@ -24,9 +25,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--sim", metavar="SCENARIO", help='a simulated rig: "walk" or a TOML file')
     source.add_argument("--replay", metavar="LOG", type=Path, help="a log of NMEA or UBX bytes")
     source.add_argument("--replay-video", metavar="FILE", type=Path, help="a film beside the log")
-    source.add_argument("--i2c", metavar="N", type=int, help="motion sensor on /dev/i2c-N")
+    add_rig_arguments(source)
+    parser.add_argument("-o", "--output", metavar="CLIP", type=Path, required=True)
+    parser.add_argument("--force", action="store_true", help="replace CLIP if it exists")
+    parser.add_argument(
+        "--duration", metavar="S", type=_positive, help="seconds from the first frame on"
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=_speed,
+        help="of simulation and replay: times real time, or max (1)",
+    )
+    parser.add_argument(
+        "--timescale",
+        metavar="N",
+        type=int,
+        default=1_000_000,
+        help="ticks a second of the metadata's times (%(default)s)",
+    )
+    parser.add_argument(
+        "--faststart",
+        action="store_true",
+        help="copy the clip if need be so that its moov is in front (done anyway where the file "
+        "system can without copying)",
+    )
+    parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
+
+
+def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
+    """What can be said of a rig of real devices."""
+    source.add_argument(
+        "--i2c",
+        metavar="N",
+        help="motion sensor on /dev/i2c-N, or on unix:PATH where `sim serve` has it",
+    )
     source.add_argument(
         "--imu", metavar="CHIP", default="auto", help="which, as MPU-9250; %(default)s finds it"
+    )
+    source.add_argument(
+        "--imu-rate", metavar="HZ", type=float, default=225.0, help="its samples (%(default)g)"
+    )
+    source.add_argument(
+        "--mount",
+        metavar="X,Y,Z",
+        help="where its axes point, seen from behind the camera (right,forward,up)",
+    )
+    source.add_argument(
+        "--interrupt",
+        metavar="LINE",
+        help="GPIO line of its INT pin, as gpiochip0:17: samples are dated by it",
+    )
+    source.add_argument(
+        "--mag",
+        metavar="CHIP",
+        help="magnetometer of its own package on that bus, as QMC5883L, or auto",
+    )
+    source.add_argument(
+        "--mag-mount", metavar="X,Y,Z", help="where its axes point (as those of --imu)"
     )
     source.add_argument(
         "--gps",
@@ -60,37 +116,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help="time pulse of the receiver, such as /dev/pps0: fixes are stamped by it",
     )
-    source.add_argument(
-        "--mount",
-        metavar="X,Y,Z",
-        default="right,forward,up",
-        help="where the axes of the IMU point, seen from behind the camera (%(default)s)",
-    )
-    parser.add_argument("-o", "--output", metavar="CLIP", type=Path, required=True)
-    parser.add_argument("--force", action="store_true", help="replace CLIP if it exists")
-    parser.add_argument(
-        "--duration", metavar="S", type=_positive, help="seconds from the first frame on"
-    )
-    parser.add_argument(
-        "--speed",
-        metavar="X",
-        type=_speed,
-        help="of simulation and replay: times real time, or max (1)",
-    )
-    parser.add_argument(
-        "--timescale",
-        metavar="N",
-        type=int,
-        default=1_000_000,
-        help="ticks a second of the metadata's times (%(default)s)",
-    )
-    parser.add_argument(
-        "--faststart",
-        action="store_true",
-        help="copy the clip if need be so that its moov is in front (done anyway where the file "
-        "system can without copying)",
-    )
-    parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -129,27 +154,45 @@ def choose_rig(options: argparse.Namespace) -> Rig:
         return simulated_rig(options.sim, speed)
     if replayed:
         return replay_rig(options.replay, options.replay_video, speed)
-    try:
-        x, y, z = options.mount.split(",")
-    except ValueError:
-        raise UsageError(f"--mount takes three directions, found {options.mount!r}") from None
-    if options.imu != "auto" and options.i2c is None:
-        raise UsageError(f"--imu {options.imu} says which chip: say where it is with --i2c N")
-    if options.pps is not None and (options.gps is None or options.gps.startswith("gpsd://")):
-        raise UsageError("--pps goes with --gps PORT; gpsd tells of its time pulses by itself")
-    from drivers.gps_fix import Latency
+    return hardware_rig(configuration(options))
 
-    least_ms, most_ms = options.gps_latency
-    return hardware_rig(
-        i2c_bus=options.i2c,
-        chip=options.imu,
-        gps_port=options.gps,
-        gps_baud=options.baud,
-        gps_rate_hz=options.gps_rate,
-        gps_latency=Latency(round(least_ms * 1e6), round(most_ms * 1e6)),
-        pps=options.pps,
-        mount=(x, y, z),
-    )
+
+def configuration(options: argparse.Namespace) -> Configuration:
+    """The rig of real devices that the options describe; UsageError where they contradict."""
+    from camm.declared import make
+    from camm.errors import UsageError
+    from daemon.configuration import Configuration
+
+    if options.i2c is None:
+        for name in ("imu", "mount", "interrupt", "mag"):
+            if (value := getattr(options, name)) not in (None, "auto"):
+                raise UsageError(f"--{name} {value}: say on which bus with --i2c N")
+    if options.gps is None and options.pps is not None:
+        raise UsageError("--pps goes with --gps PORT")
+    table: dict[str, object] = {}
+    if options.i2c is not None:
+        bus = f"/dev/i2c-{options.i2c}" if options.i2c.isdecimal() else options.i2c
+        table["imu"] = {
+            "bus": bus,
+            "chip": options.imu,
+            "rate_hz": options.imu_rate,
+            "mount": _axes("mount", options.mount) or {},
+            "interrupt": options.interrupt,
+        }
+    if options.mag is not None:
+        table["magnetometer"] = {
+            "chip": options.mag,
+            "mount": _axes("mag-mount", options.mag_mount),
+        }
+    if options.gps is not None:
+        table["gps"] = {
+            "port": options.gps,
+            "baud": options.baud,
+            "rate_hz": options.gps_rate,
+            "latency_ms": options.gps_latency,
+            "pps": options.pps,
+        }
+    return make(Configuration, table)
 
 
 def film(rig: Rig, output: Path, options: argparse.Namespace) -> Result:
@@ -227,6 +270,18 @@ def _positive(text: str) -> float:
 def _speed(text: str) -> float:
     """0 stands for "as fast as it goes"."""
     return 0.0 if text == "max" else _positive(text)
+
+
+def _axes(option: str, text: str | None) -> dict[str, str] | None:
+    from camm.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        x, y, z = text.split(",")
+    except ValueError:
+        raise UsageError(f"--{option} takes three directions, found {text!r}") from None
+    return {"x": x, "y": y, "z": z}
 
 
 def _latency(text: str) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from camm import CammError
+from daemon.configuration import Configuration, ImuSettings
 from daemon.rig import hardware_rig, simulated_rig
 from daemon.session import RecordingSession
 from hw_sim import SimulatedRig, VirtualClock, load_scenario
@@ -74,20 +75,24 @@ def wired(tmp_path, monkeypatch):
     return wire
 
 
+def wired_imu(chip: str = "auto") -> Configuration:
+    return Configuration(imu=ImuSettings(chip=chip))
+
+
 def test_a_wired_chip_is_found_or_insisted_on(wired):
     wired("MPU-9250")
     for name in ("auto", "MPU-9250"):
-        with hardware_rig(i2c_bus=1, chip=name) as rig:
+        with hardware_rig(wired_imu(name)) as rig:
             assert rig.imu is not None
             assert rig.mag is not None
     with pytest.raises(CammError, match="is an MPU-9250 and no MPU-9255; ask for MPU-9250"):
-        hardware_rig(i2c_bus=1, chip="MPU-9255")
+        hardware_rig(wired_imu("MPU-9255"))
 
 
 def test_a_board_with_an_mpu_6500_is_told_from_what_it_was_sold_as(wired, caplog):
     wired("MPU-6500")
     with pytest.raises(CammError, match="is an MPU-6500 and no MPU-9250: it has no magnetometer"):
-        hardware_rig(i2c_bus=1, chip="MPU-9250")
-    with hardware_rig(i2c_bus=1) as rig:
+        hardware_rig(wired_imu("MPU-9250"))
+    with hardware_rig(wired_imu()) as rig:
         assert rig.mag is None
     assert "MPU-6500 has no magnetometer: which way is north remains unknown" in caplog.text

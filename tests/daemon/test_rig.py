@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from daemon import rig
+from daemon.configuration import Configuration, GpsSettings
 from daemon.rig import hardware_rig, simulated_rig
-from drivers.gps_fix import Latency
 from muxer import reader
 
 
@@ -32,15 +32,12 @@ def pi(tmp_path, monkeypatch):
 
 def test_a_rig_names_its_host_its_settings_and_its_receiver(pi):
     port = str(pi / "by-id")
-    with hardware_rig(gps_port=port, gps_baud=9600, mount=("forward", "right", "down")) as found:
+    with hardware_rig(Configuration(gps=GpsSettings(port, baud=9600))) as found:
         assert (found.model, found.serial) == ("Raspberry Pi 5 Model B Rev 1.0", "c8f3a1b2")
         assert found.about["host"]["name"] == os.uname().nodename
         assert found.about["host"]["model"] == found.model
         assert found.about["configuration"] == {
-            "gps": port,
-            "baud": 9600,
-            "gps_rate_hz": 10,
-            "mount": "forward,right,down",
+            "gps": {"port": port, "baud": 9600, "rate_hz": 10, "latency_ms": (180.0, 250.0)}
         }
         told = found.gps.describe()
         assert (told["manufacturer"], told["product"]) == ("u-blox AG", "GNSS receiver")
@@ -51,7 +48,7 @@ def test_a_rig_names_its_host_its_settings_and_its_receiver(pi):
 def test_a_host_without_a_device_tree_is_a_rig_without_a_number(pi):
     (pi / "device-tree/model").unlink()
     (pi / "device-tree/serial-number").unlink()
-    with hardware_rig(gps_port=str(pi / "elsewhere")) as found:
+    with hardware_rig(Configuration(gps=GpsSettings(str(pi / "elsewhere")))) as found:
         assert (found.model, found.serial) == ("rig", "")
         assert "model" not in found.about["host"]
         assert "product" not in found.gps.describe()
@@ -75,12 +72,14 @@ def test_a_simulated_rig_says_nothing_of_the_host(pi):
 
 
 def test_a_receiver_is_reached_as_its_address_says(pi):
-    with hardware_rig(gps_port="gpsd://localhost:2947", gps_latency=Latency(1, 2)) as found:
-        assert found.gps.describe()["latency_assumed_ns"] == [1, 2]
-        assert found.about["configuration"]["gps"] == "gpsd://localhost:2947"
-    with hardware_rig(gps_port="/dev/ttyNONE", gps_rate_hz=5, pps="/dev/ppsNONE") as found:
-        configuration = found.about["configuration"]
-        assert (configuration["gps_rate_hz"], configuration["pps"]) == (5, "/dev/ppsNONE")
+    gpsd = GpsSettings("gpsd://localhost:2947", latency_ms=(1.0, 2.0))
+    with hardware_rig(Configuration(gps=gpsd)) as found:
+        assert found.gps.describe()["latency_assumed_ns"] == [1_000_000, 2_000_000]
+        assert found.about["configuration"]["gps"]["port"] == "gpsd://localhost:2947"
+    wired = GpsSettings("/dev/ttyNONE", rate_hz=5, pps="/dev/ppsNONE")
+    with hardware_rig(Configuration(gps=wired)) as found:
+        told = found.about["configuration"]["gps"]
+        assert (told["rate_hz"], told["pps"]) == (5, "/dev/ppsNONE")
 
 
 def test_a_clip_names_the_receiver_that_was_set_up(walk):
