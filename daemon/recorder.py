@@ -17,7 +17,8 @@ from daemon.sources import Delivery, Inertial, Magnetic
 from fusion.declination import DeclinationError, magnetic_declination
 from fusion.fuser import OrientationFuser
 from muxer.errors import Mp4Error
-from muxer.recording import Recording, RecordingStatistics
+from muxer.clip_writer import RecordingStatistics
+from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
 
 

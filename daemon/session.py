@@ -18,7 +18,7 @@ from camm import CammError, UsageError
 from daemon.recorder import Recorder
 from daemon.rig import Rig
 from daemon.sources import Delivery, Source
-from muxer.recording import CAMM_TIMESCALE, RecordingStatistics
+from muxer.clip_writer import CAMM_TIMESCALE, RecordingStatistics
 
 _QUEUE_LENGTH = 1000
 _DRAIN_NS = 600_000_000

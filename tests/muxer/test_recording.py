@@ -432,7 +432,7 @@ def test_what_is_long_past_is_forgotten_before_the_first_frame(records, path):
     for second in range(-3600, 0):
         t_ns = ZERO + second * SECOND + np.arange(0, SECOND, 10 * MS)
         recording.add_samples("imu", imu(t_ns), int(t_ns[-1]) + 1)
-    kept = sum(len(block) for block in recording._samples)
+    kept = sum(len(block) for block in recording._assembly._samples)
     assert kept <= 2 * 1100  # eleven seconds of two sensors at 100 Hz
     recording.add_packets(pictures(5))
     statistics = recording.finish(ZERO + 200 * MS, ABOUT)
