@@ -21,24 +21,26 @@ _KEPT_NS = 10_000_000_000
 class Piece:
     """Everything from one cut to the next.
 
-    `cut_ns`   where it ends: no sample and no picture's shutter in it is later
+    `start_ns`, `cut_ns`  where it begins and ends: no sample, no picture's shutter in it is later
     `packets`  of each stream, in decoding order
     `samples`  a block of each kind, in the order of kinds
     """
 
+    start_ns: int
     cut_ns: int
     packets: Sequence[Sequence[Packet]]
     samples: Sequence[Samples]
 
     @property
     def zero_ns(self) -> int | None:
-        """Where a clip that begins with this piece has its time zero; None if it can not.
+        """Where a clip that begins with this piece has its time zero: with its first picture.
 
-        Nobody could decode a picture before the first key frame.
+        None where a clip cannot begin: nobody could decode a picture before a key frame.
         """
-        if not self.packets or not self.packets[0] or not self.packets[0][0].keyframe:
-            return None
-        return self.packets[0][0].pts_ns
+        if not self.packets:
+            return self.start_ns
+        pictures = self.packets[0]
+        return pictures[0].pts_ns if pictures and pictures[0].keyframe else None
 
 
 class Assembly:
@@ -47,10 +49,10 @@ class Assembly:
     Times are CLOCK_MONOTONIC nanoseconds. `zero_ns` is the presentation time of the first video
     frame (`start_ns` where there is no video).
 
-    A piece ends at a key frame at least half a second after the last, or after one second wherever
-    that is. It is due once every live source has said that nothing earlier will follow, or two
-    seconds later if one of them hangs; samples that come still later are counted in `late` and
-    given up, for presentation times never run backwards.
+    A piece ends at a key frame, at least half a second after that with which it began, or after one
+    second wherever that is. It is due once every live source has said that nothing earlier will
+    follow, or two seconds later if one of them hangs; samples that come still later are counted in
+    `late` and given up, for presentation times never run backwards.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Assembly:
         self._filming = bool(formats)
         self._cuts: list[tuple[int, int]] = []  # (time, number of the picture behind it)
         self._last_cut_ns = 0
+        self._begins_with_key = True  # the piece in the making
         self._wanted_cut_ns: int | None = None
         self._given = 0  # pictures
         self._given_until_ns: int | None = None
@@ -91,10 +94,11 @@ class Assembly:
         at = _shutter_ns(packet)
         length = at - self._last_cut_ns
         wanted = self._wanted_cut_ns is not None and at >= self._wanted_cut_ns
-        if wanted or length >= _LONGEST_NS or (packet.keyframe and length >= _SHORTEST_NS):
+        whole = length >= _SHORTEST_NS or not self._begins_with_key
+        if wanted or length >= _LONGEST_NS or (packet.keyframe and whole and length > 0):
             self._cuts.append((at, self._pictures))
-            # After a cut that was asked for, the next key frame begins a piece.
-            self._last_cut_ns = at - _SHORTEST_NS if wanted else at
+            self._last_cut_ns = at
+            self._begins_with_key = packet.keyframe
             if wanted:
                 self._wanted_cut_ns = None
         if packet.exposure_start_ns is not None:
@@ -160,9 +164,17 @@ class Assembly:
         if self.zero_ns is not None:
             self._last_cut_ns = max(self._last_cut_ns, self.zero_ns)
             last_ns = now_ns if self._end_ns is None else min(now_ns, self._end_ns - 1)
+            if self._wanted_cut_ns is not None and last_ns >= self._wanted_cut_ns:
+                if self._wanted_cut_ns > self._last_cut_ns:
+                    self._cut_between_pictures(self._wanted_cut_ns)
+                self._wanted_cut_ns = None
             while last_ns >= self._last_cut_ns + _LONGEST_NS:
-                self._last_cut_ns += _LONGEST_NS
-                self._cuts.append((self._last_cut_ns, self._pictures))
+                self._cut_between_pictures(self._last_cut_ns + _LONGEST_NS)
+
+    def _cut_between_pictures(self, cut_ns: int) -> None:
+        self._cuts.append((cut_ns, self._pictures))
+        self._last_cut_ns = cut_ns
+        self._begins_with_key = False
 
     def _forget_what_is_long_past(self) -> None:
         """Before the first frame samples come and go; the last of them are needed for time zero."""
@@ -203,9 +215,10 @@ class Assembly:
         samples = self._take_samples(cut_ns)
         if self._given_until_ns is not None:
             samples = self._without_late(samples, self._given_until_ns)
+        start_ns = self._given_until_ns or self.zero_ns or cut_ns
         if self._pending or samples:
             self._given_until_ns = cut_ns
-        return Piece(cut_ns, packets, samples)
+        return Piece(start_ns, cut_ns, packets, samples)
 
     def _take_samples(self, cut_ns: int) -> list[Samples]:
         self._sample_exposures()
