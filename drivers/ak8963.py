@@ -14,16 +14,16 @@ drivers of other makers go by.
 
 from __future__ import annotations
 
-import errno
 from enum import IntEnum
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from drivers.bus import I2CBus
 from drivers.clock import Clock
-from drivers.errors import BusError, WrongChip
-from drivers.polled import Look, PolledMagnetometer
+from drivers.identities import wrong_magnetometer
+from drivers.polled import Look, MagSetup, PolledMagnetometer, Rate
 
 
 class _Register(IntEnum):
@@ -34,69 +34,56 @@ class _Register(IntEnum):
     ASAX = 0x10
 
 
-_ADDRESS = 0x0C
-_COMPANY = 0x48
 _AK09916 = 0x09  # the younger sister keeps her device number in the same place
-_POWER_DOWN, _FUSE_ROM, _CONTINUOUS_16_BIT_100_HZ = 0x00, 0x0F, 0x16
-_MICROTESLA = 0.15  # per LSB at 16 bits, before the adjustment of sensitivity
+_POWER_DOWN, _FUSE_ROM = 0x00, 0x0F
 _MODE_NS = 1_000_000  # the datasheet asks for 100 us between modes
-_MEASUREMENT_NS = 7_200_000  # from the start of a measurement to its end, typical
+_MEASUREMENT_NS = 7_200_000  # typical
 _DRDY, _DOR, _HOFL = 0x01, 0x02, 0x08
 
 
 class Ak8963(PolledMagnetometer):
-    """The chip. Made by `probe`; then as `drivers.imu.Magnetometer`."""
+    """The chip; configure the MPU around it before it is probed."""
 
     name = "AK8963"
-    rate_hz = 100.0
-    delay_ns = _MEASUREMENT_NS // 2
+    addresses = (0x0C,)
+    identity = (_Register.WIA, bytes([0x48]))
+    rates = {100.0: Rate(0x16, _MEASUREMENT_NS), 8.0: Rate(0x12, _MEASUREMENT_NS)}
+    """With the bit that makes the output 16 bits wide."""
+    ranges = {4912.0: (0, 0.15)}
+    """Before the adjustment of sensitivity."""
+    if_silent = "the MPU-9250 must be configured first, which joins it to the bus"
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         super().__init__(bus, address)
-        self._microtesla = np.full(3, _MICROTESLA)
+        self._adjustment: npt.NDArray[np.float64] = np.ones(3)
 
     @classmethod
-    def probe(cls, bus: I2CBus) -> Self:
-        """Find the chip; configure the MPU around it first.
+    def _identify(cls, bus: I2CBus, address: int) -> Self:
+        mag = super()._identify(bus, address)
+        identity = bus.read(address, _Register.WIA, 2)
+        if identity[1] == _AK09916:
+            raise wrong_magnetometer(bus, address, identity, cls.name, "begins with 48")
+        return mag
 
-        BusError where nothing answers, WrongChip where something else does.
-        """
-        try:
-            company, device = bus.read(_ADDRESS, _Register.WIA, 2)
-        except BusError as error:
-            if error.errno not in (errno.ENXIO, errno.EREMOTEIO):
-                raise
-            raise BusError(
-                error.errno,
-                f"no {cls.name} at 0x{_ADDRESS:02x} on {bus.name}: the MPU-9250 must be configured "
-                "first, which joins it to the bus",
-            ) from None
-        if company != _COMPANY or device == _AK09916:
-            raise WrongChip(
-                errno.ENODEV,
-                f"the identity at 0x{_ADDRESS:02x} is {company:02x} {device:02x}, that of an "
-                f"{cls.name} begins with {_COMPANY:02x}: name the chip that is fitted",
-            )
-        return cls(bus, _ADDRESS)
-
-    def _reset(self, clock: Clock) -> None:
-        self._bus.write(_ADDRESS, _Register.CNTL2, 0x01)  # SRST
+    def _reset(self, clock: Clock, setup: MagSetup) -> None:
+        self._write(_Register.CNTL2, 0x01)  # SRST
         clock.sleep_until(clock.now_ns() + _MODE_NS)
-        self._bus.write(_ADDRESS, _Register.CNTL1, _FUSE_ROM)
+        self._write(_Register.CNTL1, _FUSE_ROM)
         clock.sleep_until(clock.now_ns() + _MODE_NS)
-        adjustment = np.frombuffer(self._bus.read(_ADDRESS, _Register.ASAX, 3), np.uint8)
-        self._microtesla = _MICROTESLA * ((adjustment - 128.0) / 256.0 + 1.0)  # section 8.3.11
-        self._bus.write(_ADDRESS, _Register.CNTL1, _POWER_DOWN)
+        fuses = np.frombuffer(self._read(_Register.ASAX, 3), np.uint8).astype(np.float64)
+        self._adjustment = (fuses - 128.0) / 256.0 + 1.0  # section 8.3.11
+        self._write(_Register.CNTL1, _POWER_DOWN)
         clock.sleep_until(clock.now_ns() + _MODE_NS)
 
-    def _begin(self) -> None:
-        self._bus.write(_ADDRESS, _Register.CNTL1, _CONTINUOUS_16_BIT_100_HZ)
+    def _begin(self, setup: MagSetup) -> None:
+        self._write(_Register.CNTL1, setup.rate_code)
 
     def _look(self) -> Look | None:
-        answer = self._bus.read(_ADDRESS, _Register.ST1, 8)  # six bytes of field, ST2
+        answer = self._read(_Register.ST1, 8)  # six bytes of field, ST2
         if not answer[0] & _DRDY:
             return None
-        x, y, z = np.frombuffer(answer, "<i2", count=3, offset=1) * self._microtesla
+        raw = np.frombuffer(answer, "<i2", count=3, offset=1)
+        x, y, z = raw * self._setup.lsb_ut * self._adjustment
         return Look(
             overrun=bool(answer[0] & _DOR),
             saturated=bool(answer[7] & _HOFL),
@@ -104,4 +91,4 @@ class Ak8963(PolledMagnetometer):
         )
 
     def _sleep(self) -> None:
-        self._bus.write(_ADDRESS, _Register.CNTL1, _POWER_DOWN)
+        self._write(_Register.CNTL1, _POWER_DOWN)

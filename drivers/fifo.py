@@ -1,7 +1,8 @@
 """What all motion sensors with a FIFO have in common: when to ask, what to count, what was lost.
 
 A chip supplies tables (rates, ranges, filters) and a few register accesses; the rest is here. One
-chip is one file beside this one.
+chip is one file beside this one. Chips with a counter of time say more of when samples were taken,
+and so does an interrupt line: `drivers.dating`.
 
 The traps: a FIFO that runs over keeps whole samples or it does not, but in either case nobody says
 how many were lost, so it is emptied and the count goes on by what time says; a fault in the middle
@@ -16,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -26,8 +27,10 @@ from camm.errors import UsageError
 from drivers.bus import I2CBus
 from drivers.clock import Clock
 from drivers.clock_fit import ClockFit
+from drivers.dating import Counter, Dating, InterruptEdges, Reading, StampedSamples
 from drivers.errors import BusError, WrongChip
 from drivers.imu import ImuBurst, Magnetometer
+from drivers.interrupt import Interrupt
 
 Words = npt.NDArray[np.int16]
 
@@ -55,7 +58,11 @@ class LowPass:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a chip is set to, in physical values and in the codes of its registers."""
+    """What a chip is set to, in physical values and in the codes of its registers.
+
+    `interrupt_at` is how many samples in the FIFO make the first interrupt pin rise, active high; 1
+    for each sample where there is no watermark, 0 for never.
+    """
 
     rate_hz: float
     rate_code: int
@@ -66,6 +73,7 @@ class Setup:
     accel_code: int
     accel_lsb: float
     low_pass: LowPass
+    interrupt_at: int = 0
 
 
 class FifoImu(ABC):
@@ -79,6 +87,8 @@ class FifoImu(ABC):
     `fifo_port`     the register that gives the FIFO's bytes, one after the other
     `sample_bytes`  of accelerometer and gyroscope together in the FIFO
     `fifo_bytes`    that the FIFO holds
+    `watermark`     whether its interrupt pin tells that so many samples are in the FIFO (True), or
+                    that there is another one (False); None where it is not used
     `keeps_oldest`  whether a full FIFO takes nothing more (True) or drops what is oldest, and be it
                     half a sample (False)
     `magnetometer`  finds the one that the configured chip lets through to the bus, where it has one
@@ -90,8 +100,9 @@ class FifoImu(ABC):
     gyro_ranges: ClassVar[Mapping[float, tuple[int, float]]]
     accel_ranges: ClassVar[Mapping[float, tuple[int, float]]]
     fifo_port: ClassVar[int]
-    sample_bytes: ClassVar[int]
+    sample_bytes: int
     fifo_bytes: int
+    watermark: ClassVar[bool | None] = None
     keeps_oldest: bool = True
     magnetometer: Callable[[I2CBus], Magnetometer] | None = None
 
@@ -100,6 +111,10 @@ class FifoImu(ABC):
         self._address = address
         self._setup = self._choose(225.0, 1000.0, 8.0)
         self._fit = ClockFit(1e9 / self.rate_hz)
+        self._stamped: StampedSamples | None = None
+        self._edges: InterruptEdges | None = None
+        self._uncertain = False
+        self._emptied_ns = 0
         self._next_count = 0
         self._lost = 0
         self._drained_ns = 0
@@ -172,6 +187,18 @@ class FifoImu(ABC):
     def _sleep(self) -> None:
         """Stop sampling."""
 
+    def _counter(self, setup: Setup) -> Counter | None:
+        """The counter that stamps the samples, so set up; None where there is none."""
+        return None
+
+    def _read_counter(self, clock: Clock) -> Reading:
+        """What that counter shows."""
+        raise NotImplementedError(f"{self.name} has no counter")
+
+    def _stamps(self, raw: bytes) -> npt.NDArray[np.int64]:
+        """What it showed at each of the samples out of the FIFO, int64 (N,)."""
+        raise NotImplementedError(f"{self.name} has no stamps")
+
     @property
     def rate_hz(self) -> float:
         return self._setup.rate_hz
@@ -189,9 +216,7 @@ class FifoImu(ABC):
         tell its time best. The period is the one that has been learnt: with the nominal one, a chip
         that is off by half a per cent keeps step with the polls for seconds.
         """
-        period = self._fit.period_ns
-        most = min(_LONGEST_POLL_NS / period, self._fifo_samples / 2)
-        return int((max(0, math.floor(most - _GOLDEN)) + _GOLDEN) * period)
+        return int(self._poll_periods(self._fit.period_ns) * self._fit.period_ns)
 
     @property
     def description(self) -> Mapping[str, str | float]:
@@ -207,6 +232,7 @@ class FifoImu(ABC):
             "gyro_bandwidth_hz": setup.low_pass.gyro_hz,
             "accel_bandwidth_hz": setup.low_pass.accel_hz,
             "group_delay_ns": setup.low_pass.delay_ns,
+            "stamped_by": self._stamped_by,
             **known,
         }
 
@@ -217,14 +243,22 @@ class FifoImu(ABC):
         rate_hz: float = 225.0,
         gyro_range_dps: float = 1000.0,
         accel_range_g: float = 8.0,
+        interrupt: Interrupt | None = None,
     ) -> None:
         """Reset the chip, set it up and start the FIFO.
 
         The rate becomes the nearest that the chip has, the filter the widest that lies below half
-        of it. UsageError for a range that the chip has not.
+        of it. `interrupt` is the line that the chip's first interrupt pin is wired to; it stays the
+        caller's to close. UsageError for a range that the chip has not.
         """
         self._setup = self._choose(rate_hz, gyro_range_dps, accel_range_g)
+        if interrupt:
+            self._setup = replace(self._setup, interrupt_at=self._interrupt_at())
         self._start(clock, self._setup)
+        counter = self._counter(self._setup)
+        self._stamped = StampedSamples(counter) if counter else None
+        at = self._setup.interrupt_at if self.watermark else None
+        self._edges = InterruptEdges(interrupt, self.name, at) if interrupt else None
         self._temperature_c = None
         self._thermometer_ns = clock.now_ns()
         self._begin_counting(clock)
@@ -239,28 +273,51 @@ class FifoImu(ABC):
         looked, noise = (before + after) // 2, _NOISE_NS + (after - before) * _SPREAD
         count = min(filled // self.sample_bytes, self._fifo_samples)
         if not count:
+            self._drained_ns = looked
             return None
         # Until the whole of it has come, a fault on the bus leaves the FIFO anywhere in a sample.
         self._stale = True
+        reading = self._read_counter(clock) if self._stamped else None
+        stamp: int | None = None
+        if self._stamped and reading and self._stamped.aligned:
+            stamp = self._stamped.stamp_of_newest(reading, before, self._fit)
+            if stamp is None and self._uncertain and 2 * filled < self.fifo_bytes:
+                self._stale = False
+                return None  # the next look will tell how many were lost
         full = filled + self.sample_bytes > self.fifo_bytes
         if full and not self._next_count and not self._lost:
             # Nobody has looked yet, the other devices of a rig had to be opened: nothing is lost.
             self._begin_counting(clock)
             return None
-        gyro, accel = self._decode(self._read(self.fifo_port, count * self.sample_bytes))
+        raw = self._read(self.fifo_port, count * self.sample_bytes)
+        read_ns = clock.now_ns()
+        gyro, accel = self._decode(raw)
         # What was free may have filled, and run over, before the reading began.
-        late = clock.now_ns() - looked > (self._fifo_samples - count) * self._fit.period_ns
+        late = read_ns - looked > (self._fifo_samples - count) * self._fit.period_ns
         if (full or late) and not self.keeps_oldest:
             self._resume_counting(clock, kept=0)
             return None
+        # A full FIFO holds the oldest samples: its newest is from any time since the last look.
+        a_period_ago = looked - round(self._fit.longest_period_ns)
+        earliest = self._drained_ns if full else max(self._drained_ns, a_period_ago)
+        dating = Dating(earliest, looked, noise)
+        if self._stamped and reading:
+            if not self._stamped.aligned:
+                stamp = self._stamped.newest_of(self._stamps(raw))
+            # The newest sample of a full FIFO is not the chip's, and is old.
+            if stamp is not None and not full:
+                dating = self._date_by_stamp(self._stamped, stamp, reading, count, dating)
+            self._uncertain = False
+        if self._edges and (self.watermark or not full):
+            asked = before, after
+            dating = self._edges.date(asked, self._emptied_ns, count, self._fit, dating)
         burst = ImuBurst(
             first_count=self._next_count,
             gyro=gyro.astype(np.float64) * math.radians(1.0 / self._setup.gyro_lsb),
             accel=accel.astype(np.float64) * (_STANDARD_GRAVITY / self._setup.accel_lsb),
-            # A full FIFO holds the oldest samples: its newest is from any time since the last look.
-            earliest_ns=self._drained_ns if full else looked - round(self._fit.longest_period_ns),
-            latest_ns=looked,
-            noise_ns=noise,
+            earliest_ns=dating.earliest_ns,
+            latest_ns=dating.latest_ns,
+            noise_ns=dating.noise_ns,
             lost=self._lost,
             group_delay_ns=self.group_delay_ns,
             temperature_c=self._temperature_c,
@@ -272,13 +329,49 @@ class FifoImu(ABC):
         self._next_count += count
         self._lost = 0
         self._drained_ns = looked
+        self._emptied_ns = read_ns
         self._stale = False
-        self._fit.observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, noise)
+        self._fit.observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns)
         return burst
 
     def close(self) -> None:
         with suppress(BusError):  # it is gone, or without power: it sleeps
             self._sleep()
+
+    def _interrupt_at(self) -> int:
+        if self.watermark is None:
+            raise UsageError(
+                f"{self.name} is read without an interrupt line: leave `interrupt` out"
+            )
+        # All that come from poll to poll, of a chip that is some per cent slow: the line must have
+        # been low again, and while the FIFO is read more come.
+        periods = self._poll_periods(1e9 / self.rate_hz)
+        return max(1, int(0.96 * periods)) if self.watermark else 1
+
+    @property
+    def _stamped_by(self) -> str:
+        if self._edges and not self._edges.silent:
+            return "interrupt"
+        return "time stamps" if self._stamped else "polls"
+
+    def _date_by_stamp(
+        self, stamped: StampedSamples, stamp: int, reading: Reading, count: int, dating: Dating
+    ) -> Dating:
+        """The dating of the newest of `count` samples; a count that is time's is put right."""
+        newest = self._next_count + count - 1
+        dating = stamped.date(stamp, reading, newest, self._fit, dating)
+        if self._uncertain:
+            time_says = self._fit.count_at((dating.earliest_ns + dating.latest_ns) // 2)
+            more = max(stamped.miscounted(newest, stamp, time_says), -self._lost)
+            self._next_count += more
+            self._lost += more
+            newest += more
+        stamped.remember(newest, stamp)
+        return dating
+
+    def _poll_periods(self, period_ns: float) -> float:
+        most = min(_LONGEST_POLL_NS / period_ns, self._fifo_samples / 2)
+        return max(0, math.floor(most - _GOLDEN)) + _GOLDEN
 
     @property
     def _fifo_samples(self) -> int:
@@ -293,6 +386,7 @@ class FifoImu(ABC):
     def _begin_counting(self, clock: Clock) -> None:
         self._fit = ClockFit(1e9 / self.rate_hz)
         self._next_count = self._lost = 0
+        self._uncertain = False
         before, after = self._empty_fifo(clock)
         self._fit.observe(0, before, after + round(self._fit.longest_period_ns), _NOISE_NS)
         self._stale = False
@@ -310,6 +404,7 @@ class FifoImu(ABC):
         following = math.ceil(self._fit.count_at((before + after) // 2))
         self._lost += max(0, following - self._next_count - kept)
         self._next_count = max(following, self._next_count + kept)
+        self._uncertain = True
         self._stale = False
 
     def _empty_fifo(self, clock: Clock) -> tuple[int, int]:
@@ -318,12 +413,13 @@ class FifoImu(ABC):
         before = clock.now_ns()
         self._release_fifo()
         after = clock.now_ns()
-        self._drained_ns = before
+        self._drained_ns, self._emptied_ns = before, after
         return before, after
 
     def _choose(self, rate_hz: float, gyro_range_dps: float, accel_range_g: float) -> Setup:
         slowest, fastest = min(self.rates), max(self.rates)
-        if not slowest <= rate_hz <= fastest:
+        # Datasheets call a rate of 13.02 Hz 12.5.
+        if not 0.95 * slowest <= rate_hz <= 1.05 * fastest:
             raise UsageError(
                 f"{self.name} samples at {slowest:.1f} to {fastest:g} Hz, asked for {rate_hz:g}"
             )

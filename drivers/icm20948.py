@@ -29,6 +29,7 @@ class _Bank0(IntEnum):
     PWR_MGMT_1 = 0x06
     PWR_MGMT_2 = 0x07
     INT_PIN_CFG = 0x0F
+    INT_ENABLE_1 = 0x11
     TEMP_OUT_H = 0x39
     FIFO_EN_1 = 0x66
     FIFO_EN_2 = 0x67
@@ -83,6 +84,7 @@ class Icm20948(FifoImu):
     fifo_port = _Bank0.FIFO_R_W
     sample_bytes = 12
     fifo_bytes = 512
+    watermark = False
     magnetometer = Ak09916.probe
 
     @classmethod
@@ -106,7 +108,9 @@ class Icm20948(FifoImu):
         self._write(_Bank0.LP_CONFIG, 0x00)  # no duty cycling
         clock.sleep_until(clock.now_ns() + _GYRO_START_NS)
         self._write(_Bank0.USER_CTRL, 0x00)  # the chip's own I2C master off ...
-        self._write(_Bank0.INT_PIN_CFG, 0x02)  # ... and the magnetometer on our bus: BYPASS_EN
+        # ... and the magnetometer on our bus: BYPASS_EN; the interrupt pin pulses, active high.
+        self._write(_Bank0.INT_PIN_CFG, 0x02)
+        self._write(_Bank0.INT_ENABLE_1, int(setup.interrupt_at > 0))  # RAW_DATA_0_RDY_EN
 
         divider, filter_bits = setup.rate_code, setup.low_pass.code << 3 | 1  # FCHOICE
         self._write(_Bank0.REG_BANK_SEL, 2 << 4)

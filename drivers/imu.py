@@ -32,6 +32,10 @@ class ImuBurst:
     `group_delay_ns`   how long the chip's filter holds a movement back: subtract it from the time
                        of a sample to get the time of what was measured
     `temperature_c`    of the chip, some time in the last second; None where it cannot tell
+    `orientation`      what a chip with a filter of its own made of them: float64 (N, 4), unit
+                       quaternions, scalar first, that turn the chip's axes into its world (X east,
+                       Y north, Z up; magnetic north, or an arbitrary one: its `description` tells
+                       under "orientation"); None of all others
     """
 
     first_count: int
@@ -43,14 +47,16 @@ class ImuBurst:
     lost: int
     group_delay_ns: int
     temperature_c: float | None = None
+    orientation: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.gyro)
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
-        """Gyroscope and accelerometer side by side, (N, 6)."""
-        return np.concatenate([self.gyro, self.accel], axis=1)
+        """Gyroscope, accelerometer and any orientation side by side, (N, 6) or (N, 10)."""
+        told = [] if self.orientation is None else [self.orientation]
+        return np.concatenate([self.gyro, self.accel, *told], axis=1)
 
     @property
     def newest_count(self) -> int:
@@ -62,7 +68,8 @@ class ImuBurst:
 class MagBurst:
     """Samples of a magnetometer; `field` is float64 (N, 3) in microtesla. The rest as `ImuBurst`.
 
-    A magnetometer inside an IMU gives its field in the axes of that IMU.
+    A magnetometer inside an IMU gives its field in the axes of that IMU, one of its own package in
+    those printed on it.
     """
 
     first_count: int
@@ -137,7 +144,7 @@ class Imu(Protocol):
 
 
 class Magnetometer(Protocol):
-    """A magnetometer; everything as for `Imu`."""
+    """A magnetometer; everything as for `Imu`, but for `configure`."""
 
     @property
     def name(self) -> str: ...
@@ -151,7 +158,15 @@ class Magnetometer(Protocol):
     @property
     def description(self) -> Mapping[str, str | float]: ...
 
-    def configure(self, clock: Clock) -> None: ...
+    def configure(self, clock: Clock, *, rate_hz: float = ..., range_ut: float = ...) -> None:
+        """Reset it and start measuring; the sample count begins at 0.
+
+        The rate becomes the nearest that the chip has, the full scale (microtesla) the least that
+        is not less than `range_ut`; `description` tells them. UsageError for a rate that is more
+        than twice the fastest or less than half the slowest, and for a range that it has not;
+        BusError where it does not answer.
+        """
+        ...
 
     def read_burst(self, clock: Clock) -> MagBurst | None: ...
 

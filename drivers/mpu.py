@@ -32,6 +32,7 @@ class _Register(IntEnum):
     ACCEL_CONFIG_2 = 0x1D  # not the MPU-6050
     FIFO_EN = 0x23
     INT_PIN_CFG = 0x37
+    INT_ENABLE = 0x38
     TEMP_OUT_H = 0x41
     USER_CTRL = 0x6A
     PWR_MGMT_1 = 0x6B
@@ -94,6 +95,7 @@ class Mpu(FifoImu):
     accel_ranges = {2.0: (0, 16384.0), 4.0: (1, 8192.0), 8.0: (2, 4096.0), 16.0: (3, 2048.0)}
     fifo_port = _Register.FIFO_R_W
     sample_bytes = 12
+    watermark = False
 
     def __init__(self, bus: I2CBus, address: int, kind: _Kind) -> None:
         self._kind = kind
@@ -122,7 +124,9 @@ class Mpu(FifoImu):
         self._write(_Register.PWR_MGMT_2, 0x00)  # all six axes on
         clock.sleep_until(clock.now_ns() + _GYRO_START_NS)
         self._write(_Register.USER_CTRL, 0x00)  # the chip's own I2C master off ...
-        self._write(_Register.INT_PIN_CFG, 0x02)  # ... and the magnetometer on our bus: BYPASS_EN
+        # ... and the magnetometer on our bus: BYPASS_EN; the interrupt pin pulses, active high.
+        self._write(_Register.INT_PIN_CFG, 0x02)
+        self._write(_Register.INT_ENABLE, int(setup.interrupt_at > 0))  # DATA_RDY_EN
         self._write(_Register.SMPLRT_DIV, setup.rate_code)
         code = setup.low_pass.code
         if self.keeps_oldest:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from camm.errors import UsageError
-from camm.frames import Array, check_mount, to_angle_axis, world_from_camera
-from camm.packets import VALUE_DTYPES, PacketType
+from camm.frames import Array
 from camm.samples import Samples
+from fusion.camera_orientation import CameraOrientation
 from fusion.orientation import OrientationFilter, check_name, make_filter
 
 _log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class FusionStatistics:
     `without_force`     of the fused, those whose accelerometer was saturated or not finite
     `bad_gyro`          inertial samples left out: angular rate saturated or not finite
     `bad_field`         magnetic samples left out: saturated or not finite
+    `bad_orientation`   orientations of a chip left out: no rotation or not finite
     `out_of_order`      samples left out, of both kinds: not later than the one before
     `gaps`              places where inertial samples are missing, and the turn was bridged
     `restarts`          gaps too long for that
@@ -53,6 +54,7 @@ class FusionStatistics:
     without_force: int = 0
     bad_gyro: int = 0
     bad_field: int = 0
+    bad_orientation: int = 0
     out_of_order: int = 0
     gaps: int = 0
     restarts: int = 0
@@ -87,7 +89,7 @@ class OrientationFuser:
         mag_limit: float = np.inf,
     ) -> None:
         self._filter_name = check_name(filter_name)
-        self._mount = check_mount(mount)
+        self._camera = CameraOrientation(mount)
         self._mag_reach_ns = mag_reach_ns
         self._gyro_limit = gyro_limit
         self._accel_limit = accel_limit
@@ -100,13 +102,10 @@ class OrientationFuser:
         self._period_ns = 0
         self._t_ns = 0
         self._gyro = np.zeros((1, 3))
-        self.set_declination(0.0)
 
     def set_declination(self, declination: float) -> None:
         """Turn what is fused from now on to true north; radians, magnetic north east of true."""
-        # The way from the filter's orientation to the camera's is linear in the quaternion: what it
-        # makes of the four units is all there is to know of it.
-        self._camera = world_from_camera(np.eye(4), self._mount, declination=declination)
+        self._camera.set_declination(declination)
 
     def add_imu(self, t_ns: Times, gyro: Array, accel: Array, period_ns: int) -> None:
         """Inertial samples: int64[N], rad/s (N, 3) and m/s^2 (N, 3) in sensor axes.
@@ -193,10 +192,7 @@ class OrientationFuser:
         self._counts["restarts"] += len(breaks)
         self._counts["gaps"] += int(np.count_nonzero(2 * steps > 3 * self._period_ns)) - len(breaks)
 
-        # Summed by hand: a matrix product may round differently in blocks of different sizes.
-        camera = (np.concatenate(parts)[:, :, None] * self._camera).sum(axis=1)
-        kind = PacketType.ANGLE_AXIS
-        return Samples(kind, t_ns, to_angle_axis(camera).astype(VALUE_DTYPES[kind]))
+        return self._camera.samples(t_ns, np.concatenate(parts))
 
     def _field_at(self, t_ns: Times) -> Array:
         """The field at these times, rows of zeros where no two samples near enough enclose them."""

@@ -16,6 +16,9 @@ from camm.frames import Array
 
 _log = logging.getLogger(__name__)
 
+CHIP = "chip"
+"""In place of a filter's name: the orientation that the motion sensor works out by itself."""
+
 
 class OrientationFilter(Protocol):
     """Turns inertial and magnetic samples into orientation, block by block, for one sample period.
@@ -76,7 +79,8 @@ def check_name(name: str) -> str:
     """The name, once it is known to be a filter's; else UsageError."""
     if name not in _FILTERS:
         raise UsageError(
-            f"no orientation filter is called {name!r}; there are: {', '.join(_FILTERS)}"
+            f"no orientation filter is called {name!r}; there are: {', '.join(_FILTERS)}, and "
+            f"{CHIP!r} for a motion sensor with one of its own"
         )
     return name
 

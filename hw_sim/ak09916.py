@@ -25,11 +25,11 @@ class Ak09916(AkmChip):
     def _to_counts(self, field: Floats) -> Floats:
         return field * _PACKAGE_AXES / _LSB_UT
 
-    def _write_byte(self, register: int, value: int, at_ns: int) -> None:
+    def _write_byte(self, register: int, value: int) -> None:
         if register == _CNTL3 and value & 1:
             self._reset()
         elif register == _CNTL2:
-            self._set_mode(value & 0x1F, at_ns)
+            self._set_mode(value & 0x1F)
 
     def _read_other(self, register: int) -> int:
         return {0x00: 0x48, 0x01: 0x09, _CNTL2: self._mode}.get(register, 0)

@@ -38,7 +38,7 @@ class Ak8963(AkmChip):
         adjusted = own / ((np.array(_SENSITIVITY) - 128) * 0.5 / 128 + 1)
         return adjusted / (0.15 if self._wide else 0.6)
 
-    def _write_byte(self, register: int, value: int, at_ns: int) -> None:
+    def _write_byte(self, register: int, value: int) -> None:
         if register == _CNTL2 and value & 1:
             self._reset()
         elif register == _CNTL1:
@@ -46,7 +46,7 @@ class Ak8963(AkmChip):
             if mode and self._mode and mode != self._mode:
                 return
             self._wide = bool(value & 0x10)
-            self._set_mode(mode, at_ns)
+            self._set_mode(mode)
 
     def _read_other(self, register: int) -> int:
         if register == self.end:

@@ -21,12 +21,14 @@ from av.codec.context import Flags
 from camm import Packet, StreamFormat
 from drivers.errors import DeviceError, EndOfSource
 from hw_sim.clock import VirtualClock
+from hw_sim.faults import Faults
 from hw_sim.panorama import SIZE, enlarge, paint, texels
 from hw_sim.scenario import CameraParameters
 from hw_sim.trajectory import Trajectory
 
 _HAND_OVER_NS = 5_000_000  # from the end of read-out to the packet: encoder and driver
 _COLUMN_STEP, _ROW_STEP = 16, 8
+_NOTHING_BREAKS = Faults()
 
 
 class Renderer:
@@ -74,7 +76,8 @@ class SimulatedCamera:
     """A `drivers.camera.Camera` that films the panorama from the simulated rig, as H.264.
 
     `start_ns` is the CLOCK_MONOTONIC of the trajectory's zero. The first frame begins with the
-    first `read` after `open`. Frames never get lost: who reads late gets them late.
+    first `read` after `open`. Who reads late gets the frames late; only those get lost that a fault
+    drops, and they leave a gap.
     """
 
     name = "simulated camera"
@@ -86,8 +89,10 @@ class SimulatedCamera:
         trajectory: Trajectory,
         start_ns: int,
         seed: int,
+        faults: Faults = _NOTHING_BREAKS,
     ) -> None:
         self._clock = clock
+        self._faults = faults
         self._parameters = parameters
         self._trajectory = trajectory
         self._start_ns = start_ns
@@ -97,8 +102,10 @@ class SimulatedCamera:
         self._encoder: av.VideoCodecContext | None = None
         self._painter: ThreadPoolExecutor | None = None
         self._ahead: Future[list[Packet]] | None = None
-        self._first_ns = 0
+        self._first_ns = self._next = 0
         self._starts: list[int] = []
+        self.dropped = 0
+        """Frames that were taken and never handed over."""
 
     @property
     def formats(self) -> Sequence[StreamFormat]:
@@ -139,22 +146,37 @@ class SimulatedCamera:
         self._encoder = encoder
         self._painter = ThreadPoolExecutor(1, "simulated camera")
         self._starts = []
+        self._delay = np.random.default_rng((self._seed, 1))
 
     def read(self) -> Sequence[Packet]:
         if self._painter is None:
             raise EndOfSource(errno.ENODATA, f"{self.name} is closed")
         if self._ahead is None:
             self._first_ns = self._clock.now_ns()
-            self._ahead = self._painter.submit(self._film, 0)
+            self._next = self._next_kept(0)
+            self._ahead = self._painter.submit(self._film, self._next)
         p = self._parameters
-        number = len(self._starts)
-        start_ns = self._frame_start_ns(number)
-        self._clock.sleep_until(start_ns + p.exposure_ns + self._skew_ns + _HAND_OVER_NS)
+        start_ns = self._frame_start_ns(self._next)
+        late = float(self._delay.random()) * p.hand_over_jitter_ms * 1e6
+        handed_over_ns = start_ns + p.exposure_ns + self._skew_ns + _HAND_OVER_NS + round(late)
+        unplugged = self._faults.of("unplug", "camera")
+        gone_ns = next((s.start_ns for s in unplugged if s.start_ns < handed_over_ns), None)
+        self._clock.sleep_until(handed_over_ns if gone_ns is None else gone_ns)
+        if gone_ns is not None:
+            raise DeviceError(errno.ENODEV, f"{self.name} went away: check the cable")
         packets = self._ahead.result()
         # What it will see is known: the next picture is drawn while simulated time goes on.
-        self._ahead = self._painter.submit(self._film, number + 1)
+        self._next = self._next_kept(self._next + 1)
+        self._ahead = self._painter.submit(self._film, self._next)
         self._starts.append(start_ns)
         return packets
+
+    def _next_kept(self, number: int) -> int:
+        """The first frame from `number` on that is not dropped."""
+        while self._faults.at("drop_frames", "camera", self._frame_start_ns(number)):
+            number += 1
+            self.dropped += 1
+        return number
 
     def _frame_start_ns(self, number: int) -> int:
         """On whole microseconds: that is as fine as V4L2 tells it."""

@@ -27,9 +27,10 @@ class _Waiter:
     the unit of work here, thousands a second, and nothing is as quick as a bare lock.
     """
 
-    __slots__ = ("called", "parked", "ticket", "turn")
+    __slots__ = ("called", "name", "parked", "ticket", "turn")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or threading.current_thread().name
         self.turn = threading.Lock()
         self.turn.acquire()
         self.called = self.parked = False
@@ -56,6 +57,7 @@ class VirtualClock:
         self._running = 1
         self._readers: dict[int, _Waiter] = {}
         self._alive: dict[threading.Thread, list[_Waiter]] = {}
+        self._stalls: dict[str, list[tuple[int, int]]] = {}
         self.speed = speed
 
     @property
@@ -90,15 +92,22 @@ class VirtualClock:
             self._readers.pop(device, None)
         return unread_bytes(fd) > 0
 
-    def wake(self, fd: int) -> None:
-        """Say that bytes have come in for the terminal behind `fd`: its reader is due now."""
+    def wake(self, fd: int, unread: int = 0) -> None:
+        """Say that bytes have come in for the terminal behind `fd`: its reader is due now.
+
+        `unread` is how many it has then. The kernel moves them to its queue in a worker of its own,
+        within microseconds; until it has, time stands still.
+        """
+        deadline = time.monotonic() + 0.5
+        while unread_bytes(fd) < unread and time.monotonic() < deadline:
+            time.sleep(20e-6)
         with self._lock:
             waiter = self._readers.pop(os.fstat(fd).st_rdev, None)
             if waiter is not None:
                 self._enqueue(waiter, self._now_ns)
 
     def thread(self, target: Callable[[], None], name: str) -> threading.Thread:
-        first = _Waiter()
+        first = _Waiter(name)
 
         def run() -> None:
             first.turn.acquire()
@@ -116,6 +125,10 @@ class VirtualClock:
             self._enqueue(first, self._now_ns)
         thread.start()
         return thread
+
+    def stall(self, name: str, start_ns: int, end_ns: int) -> None:
+        """Let no thread of this name run in that time, as a busy host may."""
+        self._stalls.setdefault(name, []).append((start_ns, end_ns))
 
     def join(self, thread: threading.Thread) -> None:
         waiter = _Waiter()
@@ -147,6 +160,9 @@ class VirtualClock:
     def _enqueue(self, waiter: _Waiter, t_ns: int) -> None:
         if waiter.ticket is None:
             return
+        for start_ns, end_ns in self._stalls.get(waiter.name, ()):
+            if start_ns <= t_ns < end_ns:
+                t_ns = end_ns
         waiter.ticket = next(self._tickets)
         heapq.heappush(self._queue, (t_ns, waiter.ticket, waiter))
 

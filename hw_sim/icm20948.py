@@ -1,8 +1,8 @@
 """The ICM-20948 behind its registers: gyroscope, accelerometer, thermometer, FIFO.
 
 Written from the datasheet, DS-000189 revision 1.3 (register map: sections 7 to 10), for what a
-recorder needs. Not modelled: the DMP, the auxiliary I2C master (only its bypass), interrupts as a
-pin, low-power and wake-on-motion modes, self-test, offset registers.
+recorder needs. Not modelled: the DMP, the auxiliary I2C master (only its bypass), interrupts but
+that of raw data, low-power and wake-on-motion modes, self-test, offset registers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
-from hw_sim.inertial import InertialChip, Raw, Sensor
+from hw_sim.inertial import InertialChip, Pin, Raw, Sensor
 from hw_sim.rotation import Floats
 
 _BANK_SEL = 0x7F
 _WHO_AM_I, _USER_CTRL, _PWR_MGMT_1, _PWR_MGMT_2, _INT_PIN_CFG = 0x00, 0x03, 0x06, 0x07, 0x0F
-_INT_STATUS_1, _INT_STATUS_2 = 0x1A, 0x1B
+_INT_ENABLE_1, _INT_STATUS_1, _INT_STATUS_2 = 0x11, 0x1A, 0x1B
 _ACCEL_XOUT_H = 0x2D
 _FIFO_EN_2, _FIFO_RST, _FIFO_MODE = 0x67, 0x68, 0x69
 _FIFO_COUNTH, _FIFO_COUNTL, _FIFO_R_W, _DATA_RDY_STATUS = 0x70, 0x71, 0x72, 0x74
@@ -116,7 +116,16 @@ class Icm20948(InertialChip):
         value = registers[register]
         if self._bank == 0 and register in _CLEARED_BY_READING:
             registers[register] = 0
+        any_read = self._banks[0][_INT_PIN_CFG] & 0x10  # INT_ANYRD_2CLEAR
+        if any_read or (self._bank == 0 and register == _INT_STATUS_1):
+            self._pin_held = False
         return value
+
+    def _pin(self) -> Pin | None:
+        how = self._banks[0][_INT_PIN_CFG]
+        if not self._banks[0][_INT_ENABLE_1] & 1 or how & 0x80:  # not on, or active low
+            return None
+        return Pin(0, 0, latched=bool(how & 0x20))
 
     def _pop(self, length: int) -> bytes:
         data = bytes(self._fifo[:length])
@@ -173,7 +182,7 @@ class Icm20948(InertialChip):
     def _store(self, chip_s: Floats, raw: Raw) -> bool:
         record = np.empty((len(raw), 7), ">i2")
         record[:, :6] = raw
-        record[:, 6] = round((self._errors.temperature_c - 21) * 333.87)
+        record[:, 6] = round((self.temperature_c - 21) * 333.87)
         registers = self._banks[0]
         registers[_ACCEL_XOUT_H : _ACCEL_XOUT_H + 14] = record[-1].tobytes()
         registers[_INT_STATUS_1] |= 0x01

@@ -1,8 +1,8 @@
 """The ICM-42688-P behind its registers: gyroscope, accelerometer, thermometer, FIFO of packets.
 
 Written from the datasheet DS-000347 revision 1.8, for what a recorder needs. Not modelled: APEX,
-interrupts as a pin, FSYNC, the external clock, low-power modes, notch filter, self-test, offset
-registers, sensors at different rates, the read cache of the FIFO.
+INT2, INT1 but for data ready and the FIFO's threshold, FSYNC, the external clock, low-power modes,
+notch filter, self-test, offset registers, sensors at different rates, the read cache of the FIFO.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
-from hw_sim.inertial import InertialChip, Raw, Sensor
+from hw_sim.inertial import InertialChip, Pin, Raw, Sensor
 from hw_sim.rotation import Floats
 
-_DEVICE_CONFIG, _FIFO_CONFIG, _TEMP_DATA1, _ACCEL_DATA_X1 = 0x11, 0x16, 0x1D, 0x1F
+_DEVICE_CONFIG, _INT_CONFIG, _FIFO_CONFIG = 0x11, 0x14, 0x16
+_TEMP_DATA1, _ACCEL_DATA_X1 = 0x1D, 0x1F
 _INT_STATUS, _FIFO_COUNTH, _FIFO_COUNTL, _FIFO_DATA = 0x2D, 0x2E, 0x2F, 0x30
 _SIGNAL_PATH_RESET, _INTF_CONFIG0, _PWR_MGMT0 = 0x4B, 0x4C, 0x4E
 _GYRO_CONFIG0, _ACCEL_CONFIG0, _GYRO_ACCEL_CONFIG0, _TMST_CONFIG = 0x4F, 0x50, 0x52, 0x54
 _FIFO_CONFIG1, _FIFO_CONFIG2, _FIFO_CONFIG3 = 0x5F, 0x60, 0x61
+_INT_CONFIG1, _INT_SOURCE0 = 0x64, 0x65
+_TMSTVAL0 = 0x62  # in bank 1
 _FIFO_LOST_PKT0, _FIFO_LOST_PKT1, _WHO_AM_I, _BANK_SEL = 0x6C, 0x6D, 0x75, 0x76
 _READ_ONLY = {*range(_TEMP_DATA1, 0x39), _FIFO_LOST_PKT0, _FIFO_LOST_PKT1, _WHO_AM_I}
 _SETTINGS = {_PWR_MGMT0, *range(_GYRO_CONFIG0, _TMST_CONFIG)}
@@ -26,7 +30,7 @@ _SETTINGS = {_PWR_MGMT0, *range(_GYRO_CONFIG0, _TMST_CONFIG)}
 _RESET_VALUES = {
     0x13: 0x05, _TEMP_DATA1: 0x80, _INT_STATUS: 0x10, _INTF_CONFIG0: 0x30, 0x4D: 0x91,
     _GYRO_CONFIG0: 0x06, _ACCEL_CONFIG0: 0x06, 0x51: 0x16, _GYRO_ACCEL_CONFIG0: 0x11, 0x53: 0x0D,
-    _TMST_CONFIG: 0x23, 0x56: 0x82, _WHO_AM_I: 0x47,
+    _TMST_CONFIG: 0x23, 0x56: 0x82, _INT_CONFIG1: 0x10, _INT_SOURCE0: 0x10, _WHO_AM_I: 0x47,
 }  # fmt: skip
 
 _HZ = {1: 32000, 2: 16000, 3: 8000, 4: 4000, 5: 2000, 6: 1000, 7: 200, 8: 100, 9: 50, 10: 25,
@@ -90,6 +94,9 @@ class Icm42688P(InertialChip):
         elif register == _SIGNAL_PATH_RESET:
             if value & 0x02:
                 self._flush()
+            if value & 0x04 and self._banks[0][_TMST_CONFIG] & 0x10:
+                ticks = int(self._ticks_at(np.array([self._clock.chip_s(at_ns)]))[0]) & 0xFFFFF
+                self._banks[1][_TMSTVAL0 : _TMSTVAL0 + 3] = ticks.to_bytes(3, "little")
         elif register not in _READ_ONLY:
             self._banks[0][register] = value
             if register in _SETTINGS:
@@ -112,6 +119,7 @@ class Icm42688P(InertialChip):
         value = registers[register]
         if self._bank == 0 and register == _INT_STATUS:
             registers[register] = 0
+            self._pin_held = False
         return value
 
     def _pop(self, length: int) -> bytes:
@@ -156,7 +164,7 @@ class Icm42688P(InertialChip):
     def _store(self, chip_s: Floats, raw: Raw) -> bool:
         registers = self._banks[0]
         byte_order = ">" if registers[_INTF_CONFIG0] & 0x10 else "<"
-        warm = self._errors.temperature_c - 25
+        warm = self.temperature_c - 25
         latest = np.array([round(warm * 132.48), *raw[-1]], f"{byte_order}i2")
         registers[_TEMP_DATA1 : _TEMP_DATA1 + 14] = latest.tobytes()
         registers[_INT_STATUS] |= 0x08
@@ -188,7 +196,7 @@ class Icm42688P(InertialChip):
         registers = self._banks[0]
         enabled = registers[_FIFO_CONFIG1]
         stamped = registers[_TMST_CONFIG] & 0x01
-        warm = self._errors.temperature_c - 25
+        warm = self.temperature_c - 25
         out = np.zeros((len(raw), size), np.uint8)
         both = enabled & 3 == 3 or size == 20
         out[:, 0] = (enabled & 1) << 6 | (enabled & 2) << 4
@@ -213,14 +221,25 @@ class Icm42688P(InertialChip):
         else:
             at += 1
         if both and stamped:
-            # Microseconds of a clock that counts 30 for 32 (section 12.7).
-            stamps = (
-                ((chip_s * 1e6 * 30 / 32).astype(np.int64) & 0xFFFF)
-                .astype(f"{byte_order}u2")
-                .tobytes()
-            )
+            stamps = (self._ticks_at(chip_s) & 0xFFFF).astype(f"{byte_order}u2").tobytes()
             out[:, at : at + 2] = np.frombuffer(stamps, np.uint8).reshape(-1, 2)
         return out
+
+    def _ticks_at(self, chip_s: Floats) -> npt.NDArray[np.int64]:
+        """The counter of time: 1 or 16 microseconds of a clock that counts 30 for 32 (12.7)."""
+        unit_us = 16 if self._banks[0][_TMST_CONFIG] & 0x08 else 1
+        return (chip_s * 1e6 * 30 / 32 / unit_us).astype(np.int64)
+
+    def _pin(self) -> Pin | None:
+        registers = self._banks[0]
+        source, how = registers[_INT_SOURCE0], registers[_INT_CONFIG]
+        mark = registers[_FIFO_CONFIG2] | (registers[_FIFO_CONFIG3] & 15) << 8
+        # INT_ASYNC_RESET keeps the pins from working (section 12.6).
+        if not source & 0x0C or not how & 1 or registers[_INT_CONFIG1] & 0x10:
+            return None
+        size = self._packet_bytes()
+        unit = size if registers[_INTF_CONFIG0] & 0x40 else 1
+        return Pin(mark * unit if source & 0x04 else 0, size, bool(how & 4))
 
 
 def _sensor(on: bool, hz: float, lsb: float, code: int, anti_alias_hz: float) -> Sensor:

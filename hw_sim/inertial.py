@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hw_sim.oscillator import Oscillator
+from hw_sim.imperfection import Imperfection
+from hw_sim.oscillator import Crystal, Oscillator
 from hw_sim.rotation import Floats
 from hw_sim.scenario import ImuErrors
 
@@ -59,6 +60,20 @@ class Sensor:
     noise_hz: float
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """How the first interrupt pin is set: active high in any case.
+
+    `level`        bytes in the FIFO at which it rises; 0: it rises with each sample
+    `sample_bytes` of one sample in the FIFO
+    `latched`      whether it stays high until the status is read, rather than for a moment
+    """
+
+    level: int
+    sample_bytes: int
+    latched: bool
+
+
 class InertialChip(ABC):
     """One chip on the bus, powered from the start.
 
@@ -73,14 +88,22 @@ class InertialChip(ABC):
     def __init__(self, motion: Motion, errors: ImuErrors, start_ns: int, seed: int) -> None:
         self._motion = motion
         self._errors = errors
-        self._clock = Oscillator(
-            errors.clock_ppm, errors.clock_drift_ppm, errors.clock_drift_period_s, start_ns
+        self._imperfection = Imperfection(errors, start_ns, seed)
+        self._clock: Crystal = Oscillator(
+            errors.clock_ppm,
+            errors.clock_drift_ppm,
+            errors.clock_drift_period_s,
+            start_ns,
+            -errors.clock_ppm_per_c * errors.warm_up_c,
+            errors.warm_up_s,
         )
         self._noise = np.random.default_rng(seed)
         self._times: list[tuple[Times, Times, bool]] = []
         self._fifo = bytearray()
-        self._busy_until_ns = self._settled_ns = start_ns
+        self._busy_until_ns = self._settled_ns = self._looked_ns = start_ns
         self._next_ns = _NEVER
+        self._rises: list[int] = []
+        self._pin_held = False
         self._power_on(start_ns)
 
     @abstractmethod
@@ -115,10 +138,23 @@ class InertialChip(ABC):
         """What is read during a reset."""
         return 0
 
+    def run_by(self, crystal: Crystal) -> None:
+        """Count by another crystal than the scenario's, from the next setting on."""
+        self._clock = crystal
+
+    def _pin(self) -> Pin | None:
+        """The first interrupt pin, or None where it does not move."""
+        return None
+
     @property
     def bypass(self) -> bool:
         """Whether the auxiliary bus is joined to the main one."""
         return False
+
+    @property
+    def temperature_c(self) -> float:
+        """Of the chip, when somebody last looked at it."""
+        return self._imperfection.temperature_c(self._looked_ns)
 
     def truth(self) -> ImuTruth:
         """Every sample so far."""
@@ -152,9 +188,22 @@ class InertialChip(ABC):
             register = (register + 1) & 0x7F
         return bytes(out)
 
+    def rises(self, until_ns: int) -> list[int]:
+        """When the first interrupt pin went high since the last call, CLOCK_MONOTONIC ns."""
+        self._advance(until_ns)
+        rises = [rise for rise in self._rises if rise <= until_ns]
+        self._rises = self._rises[len(rises) :]
+        return rises
+
+    def lose_power(self, at_ns: int, until_ns: int) -> None:
+        self._advance(at_ns)
+        self._busy_until_ns = self._settled_ns = until_ns
+        self._power_on(until_ns)
+
     def _stop(self) -> None:
         """No more samples."""
         self._next_ns = _NEVER
+        self._pin_held = False
 
     def _sample(self, ticks_a_second: int, gyro: Sensor, accel: Sensor, at_ns: int) -> None:
         """Begin sampling afresh, with these settings; or stop, where both sensors are off."""
@@ -172,7 +221,8 @@ class InertialChip(ABC):
             3,
         )
         self._lsb = np.repeat([gyro.lsb * math.degrees(1), accel.lsb / _STANDARD_GRAVITY], 3)
-        self._origin_s = self._clock.chip_s(max(at_ns, self._settled_ns))
+        period_s = self._ticks / ticks_a_second
+        self._origin_s = self._clock.begin(max(at_ns, self._settled_ns), period_s, gyro.delay_ns)
         self._made = 0
         self._prepare()
 
@@ -194,9 +244,12 @@ class InertialChip(ABC):
 
     def _measure(self, gyro_t: Times, accel_t: Times) -> Raw:
         rate, force = self._motion(np.concatenate([gyro_t, accel_t]))
-        values = np.hstack([rate[: len(gyro_t)], force[len(gyro_t) :]])
-        values[:, :3] += np.radians(self._errors.gyro_bias_deg_s)
-        values[:, 3:] += self._errors.accel_bias_m_s2
+        values = np.hstack(
+            [
+                self._imperfection.gyro(gyro_t, rate[: len(gyro_t)]),
+                self._imperfection.accel(accel_t, force[len(gyro_t) :]),
+            ]
+        )
         values += self._noise.standard_normal(values.shape) * self._sigma
         raw = np.clip(np.rint(values * self._lsb), self.least, 32767).astype(np.int16)
         accel_then_gyro: Raw = np.hstack([raw[:, 3:], raw[:, :3]])
@@ -206,12 +259,29 @@ class InertialChip(ABC):
 
     def _advance(self, at_ns: int) -> None:
         """Let the samples happen that are ready at `at_ns` and did not happen yet."""
+        self._looked_ns = at_ns
         while at_ns >= self._next_ns:
             ready, chip_s, gyro_t, accel_t, raw = self._block
             now = slice(self._used, int(np.searchsorted(ready, at_ns, "right")))
+            level = len(self._fifo)
             in_fifo = self._store(chip_s[now], raw[now])
+            self._move_pin(ready[now], level, in_fifo)
             self._times.append((gyro_t[now], accel_t[now], in_fifo))
             if now.stop == _BLOCK:
                 self._prepare()
             else:
                 self._used, self._next_ns = now.stop, int(ready[now.stop])
+
+    def _move_pin(self, ready: Times, level: int, in_fifo: bool) -> None:
+        """What the coming of samples makes of the pin; `level` was in the FIFO before."""
+        pin = self._pin()
+        if pin is None or self._pin_held:
+            return
+        if not pin.level:
+            rises = ready
+        elif in_fifo and level < pin.level:
+            rises = ready[-((level - pin.level) // pin.sample_bytes) - 1 :][:1]
+        else:
+            return
+        self._rises += [int(rise) for rise in rises[: 1 if pin.latched else None]]
+        self._pin_held = pin.latched and len(rises) > 0

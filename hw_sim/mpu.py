@@ -1,8 +1,8 @@
 """MPU-6050, MPU-6500, MPU-9250 and MPU-9255 behind their registers.
 
 Written from RM-MPU-6000A-00 revision 4.2 and RM-MPU-9250A-00 revisions 1.4 and 1.6, for what a
-recorder needs. Not modelled: the DMP, the auxiliary I2C master (only its bypass), interrupts as a
-pin, low-power and wake-on-motion modes, self-test, offset registers.
+recorder needs. Not modelled: the DMP, the auxiliary I2C master (only its bypass), interrupts but
+that of data ready, low-power and wake-on-motion modes, self-test, offset registers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
-from hw_sim.inertial import InertialChip, Motion, Raw, Sensor
+from hw_sim.inertial import InertialChip, Motion, Pin, Raw, Sensor
 from hw_sim.rotation import Floats
 from hw_sim.scenario import ImuErrors
 
 _SMPLRT_DIV, _CONFIG, _GYRO_CONFIG, _ACCEL_CONFIG, _ACCEL_CONFIG_2 = 0x19, 0x1A, 0x1B, 0x1C, 0x1D
-_FIFO_EN, _INT_PIN_CFG, _INT_STATUS, _ACCEL_XOUT_H = 0x23, 0x37, 0x3A, 0x3B
+_FIFO_EN, _INT_PIN_CFG, _INT_ENABLE, _INT_STATUS, _ACCEL_XOUT_H = 0x23, 0x37, 0x38, 0x3A, 0x3B
 _USER_CTRL, _PWR_MGMT_1, _PWR_MGMT_2 = 0x6A, 0x6B, 0x6C
 _FIFO_COUNTH, _FIFO_COUNTL, _FIFO_R_W, _WHO_AM_I = 0x72, 0x73, 0x74, 0x75
 _READ_ONLY = {*range(_INT_STATUS, 0x61), _FIFO_COUNTH, _FIFO_COUNTL, _WHO_AM_I}
@@ -99,7 +99,15 @@ class Mpu(InertialChip):
         value = registers[register]
         if register == _INT_STATUS:
             registers[register] = 0
+        if register == _INT_STATUS or registers[_INT_PIN_CFG] & 0x10:  # INT_RD_CLEAR
+            self._pin_held = False
         return value
+
+    def _pin(self) -> Pin | None:
+        how = self._registers[_INT_PIN_CFG]
+        if not self._registers[_INT_ENABLE] & 1 or how & 0x80:  # not on, or active low
+            return None
+        return Pin(0, 0, latched=bool(how & 0x20))
 
     def _pop(self, length: int) -> bytes:
         data = bytes(self._fifo[:length])
@@ -136,7 +144,7 @@ class Mpu(InertialChip):
         )
 
     def _store(self, chip_s: Floats, raw: Raw) -> bool:
-        temperature = self._errors.temperature_c
+        temperature = self.temperature_c
         record = np.empty((len(raw), 7), ">i2")
         record[:, :3], record[:, 4:] = raw[:, :3], raw[:, 3:]
         record[:, 3] = round(

@@ -6,13 +6,14 @@ import math
 import os
 import random
 import select
+import tempfile
 import termios
 import threading
-import time
 import tty
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from camm import UsageError
 from hw_sim.clock import VirtualClock, unread_bytes
+from hw_sim.faults import Faults, Span
 from hw_sim.scenario import GpsQuality, Place
 from hw_sim.time_pulse import SimulatedTimePulse
 from hw_sim.trajectory import Trajectory
@@ -29,6 +31,8 @@ from hw_sim.ublox_control import UbloxControl
 _CHUNK_BYTES = 64  # as USB and the buffers of UARTs hand them on
 _QUEUE_BYTES = 4095  # what the kernel keeps for a reader of a raw terminal
 _LOOK_UP_NS = 50_000_000  # how soon a silent sender notices the host, or that it is being closed
+_NOTHING_BREAKS = Faults()
+_WORSE_NS, _BETTER_NS = 5e9, 10e9  # in which errors double under a bad sky, and go down again
 _ISPEED, _OSPEED = 4, 5  # in the attributes of a terminal
 _RECEIVER_CLOCK_NS = -213  # receivers steer their epochs to whole milliseconds, not quite exactly
 
@@ -37,28 +41,61 @@ class SerialLine:
     """A pty with pacing: bytes arrive a chunk at a time, when its last bit would be through.
 
     Simulated time goes on only when the kernel has the bytes, so a reader finds them at the same
-    simulated moment in every run. While the host has set its end to another rate than `baud`, what
-    comes through is noise, both ways. `lost` counts bytes that came while the reader's queue was
-    full; `answer` is given what the host sends and says what to send back.
+    simulated moment in every run. While the host has set its end to another rate than `baud`, or
+    `is_noisy` says so, what comes through is noise, both ways. `lost` counts bytes that came while
+    the reader's queue was full, `spoilt` those that became noise; `answer` is given what the host
+    sends and says what to send back.
+
+    `path` leads to the terminal for as long as it is plugged in: after `pull` and `plug` to another
+    one, as the links of /dev/serial/by-id do.
     """
 
     def __init__(self, clock: VirtualClock, baud: int) -> None:
-        self.lost = 0
+        self.lost = self.spoilt = 0
         self.baud = baud
         self.answer: Callable[[bytes], bytes] = lambda heard: b""
+        self.is_noisy: Callable[[int], bool] = lambda t_ns: False
         self._clock = clock
         self._noise = random.Random(baud)  # noqa: S311 - not for secrets
-        speed = _speed(baud)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._master = self._slave = -1
+        self.path = self._make_terminal()
+        self._free_ns = 0
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def can_be_pulled(self) -> None:
+        """Have a `path` that can lead to one terminal after the other."""
+        self._folder = tempfile.TemporaryDirectory(prefix="receiver-")
+        link = Path(self._folder.name) / "port"
+        link.symlink_to(self.path)
+        self.path = str(link)
+
+    def pull(self) -> None:
+        """Take the terminal away from under its reader, who is told."""
+        self._clock.wake(self._slave)
+        self._hang_up()
+        Path(self.path).unlink()
+
+    def plug(self) -> None:
+        """Bring a terminal back."""
+        Path(self.path).symlink_to(self._make_terminal())
+
+    def _make_terminal(self) -> str:
+        speed = _speed(self.baud)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         attributes = termios.tcgetattr(self._slave)
         attributes[_ISPEED] = attributes[_OSPEED] = speed  # as the host finds it
         termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
         os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        self._free_ns = 0
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        return os.ttyname(self._slave)
+
+    def _hang_up(self) -> None:
+        if self._master >= 0:
+            os.close(self._master)
+            os.close(self._slave)
+            self._master = self._slave = -1
 
     def start(self, sender: Callable[[], None], name: str) -> None:
         """Run `sender` in a thread of the clock; it ends when `send` says False."""
@@ -70,17 +107,24 @@ class SerialLine:
 
     def send(self, data: bytes, first_ns: int) -> bool:
         """Send from `first_ns` on, or when the line is free. False where closed meanwhile."""
-        self._listen()
-        while (now_ns := self._clock.now_ns()) < first_ns and not self._closing:
-            self._clock.sleep_until(min(first_ns, now_ns + _LOOK_UP_NS))
-            self._listen()
+        self.wait(first_ns)
         self._transmit(data, first_ns)
+        return not self._closing
+
+    def wait(self, until_ns: int) -> bool:
+        """Listen until then. False where closed meanwhile."""
+        self._listen()
+        while (now_ns := self._clock.now_ns()) < until_ns and not self._closing:
+            self._clock.sleep_until(min(until_ns, now_ns + _LOOK_UP_NS))
+            self._listen()
         return not self._closing
 
     def _listen(self) -> None:
         """Hear the host out and answer."""
         # Unlike FIONREAD, select has the kernel hand over what the host has written until now.
-        while not self._closing and select.select([self._master], [], [], 0)[0]:
+        while (
+            not self._closing and self._master >= 0 and select.select([self._master], [], [], 0)[0]
+        ):
             if answer := self.answer(self._through(os.read(self._master, 4096))):
                 self._transmit(answer, self._clock.now_ns())
 
@@ -99,15 +143,16 @@ class SerialLine:
         if self._thread is not None:
             self._clock.join(self._thread)
             self._thread = None
-        if self._master >= 0:
-            os.close(self._master)
-            os.close(self._slave)
-            self._master = self._slave = -1
+        self._hang_up()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _through(self, data: bytes) -> bytes:
         """What the other end makes of bytes that are sent at this end's rate."""
-        if termios.tcgetattr(self._slave)[_OSPEED] == _speed(self.baud):
+        same_rate = termios.tcgetattr(self._slave)[_OSPEED] == _speed(self.baud)
+        if same_rate and not self.is_noisy(self._clock.now_ns()):
             return data
+        self.spoilt += len(data)
         return self._noise.randbytes(len(data))
 
     def _deliver(self, chunk: bytes) -> None:
@@ -116,11 +161,7 @@ class SerialLine:
             self.lost += len(chunk)
             return
         os.write(self._master, chunk)
-        # The kernel moves them to the reader's queue in a worker of its own, within microseconds.
-        deadline = time.monotonic() + 0.5
-        while unread_bytes(self._slave) < queued + len(chunk) and time.monotonic() < deadline:
-            time.sleep(20e-6)
-        self._clock.wake(self._slave)
+        self._clock.wake(self._slave, queued + len(chunk))
 
 
 def _speed(baud: int) -> int:
@@ -185,8 +226,9 @@ class SimulatedReceiver(Receiver):
         start: datetime,
         start_ns: int,
         seed: int,
+        faults: Faults = _NOTHING_BREAKS,
     ) -> None:
-        """Take `start`, the UTC at `start_ns` of CLOCK_MONOTONIC, and what moves and errs."""
+        """Take `start`, the UTC at `start_ns` of CLOCK_MONOTONIC, and what moves, errs, breaks."""
         super().__init__(clock, quality.baud)
         self._quality = quality
         self._place = place
@@ -197,18 +239,15 @@ class SimulatedReceiver(Receiver):
         self._host_rate = 1 + quality.host_clock_ppm * 1e-6
         self._noise = np.random.default_rng(seed)
         self._wander = self._noise.standard_normal(3)
-        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch]] = []
+        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch, bool]] = []
+        self._faults = faults
+        self._line.is_noisy = lambda t_ns: faults.at("baud_garbage", "gps", t_ns) is not None
+        self._unplugged = [*faults.of("unplug", "gps")]
+        if self._unplugged:
+            self._line.can_be_pulled()
         self.control: UbloxControl | None = None
         """The receiver's settings, where it can be told any."""
-        if quality.generation != "none":
-            self.control = UbloxControl(
-                quality.generation,
-                baud=quality.baud,
-                period_ms=1000 // quality.rate_hz,
-                ubx=quality.protocol != "nmea",
-                nmea=quality.protocol != "ubx",
-            )
-            self._line.answer = self.control.hear
+        self._power_on()
         self.time_pulse: SimulatedTimePulse | None = None
         """What tells of its pulses, where the scenario has them wired to the host."""
         if quality.time_pulse:
@@ -219,20 +258,23 @@ class SimulatedReceiver(Receiver):
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """The epochs sent so far.
 
-        `gps_t_ns` CLOCK_MONOTONIC of each, `gps_time` GPS seconds; `latitude`, `longitude`,
+        `gps_t_ns` CLOCK_MONOTONIC of each, `gps_time` GPS seconds; `gps_fix` 0, 2 or 3, and
+        `gps_whole` whether its messages reached the host's queue unharmed; `latitude`, `longitude`,
         `height`, `velocity` (east, north, up) as they were and, with `reported_` before the name,
         as the receiver said.
         """
-        true = np.array([true for _, true, _ in self._epochs]).reshape(-1, 6)
+        true = np.array([true for _, true, *_ in self._epochs]).reshape(-1, 6)
         said = np.array(
             [
                 (e.latitude_deg, e.longitude_deg, e.height_m, e.east_m_s, e.north_m_s, e.up_m_s)
-                for *_, e in self._epochs
+                for *_, e, _ in self._epochs
             ]
         ).reshape(-1, 6)
         out: dict[str, npt.NDArray[np.generic]] = {
-            "gps_t_ns": np.array([t_ns for t_ns, _, _ in self._epochs], np.int64),
-            "gps_time": np.array([e.gps_ns for *_, e in self._epochs]) / 1e9,
+            "gps_t_ns": np.array([t_ns for t_ns, *_ in self._epochs], np.int64),
+            "gps_time": np.array([e.gps_ns for *_, e, _ in self._epochs]) / 1e9,
+            "gps_fix": np.array([e.fix for *_, e, _ in self._epochs], np.int64),
+            "gps_whole": np.array([whole for *_, whole in self._epochs], bool),
         }
         for prefix, table in (("", true), ("reported_", said)):
             for column, name in enumerate(("latitude", "longitude", "height")):
@@ -241,18 +283,78 @@ class SimulatedReceiver(Receiver):
         return out
 
     def _run(self) -> None:
-        elapsed_ns = (self._clock.now_ns() - self._start_ns) / self._host_rate
-        at_ns = self._gps_start_ns + round(elapsed_ns) - 1
+        at_ns = self._gps_ns(self._clock.now_ns()) - 1
         while True:
             period_ns, speaks_ubx, speaks_nmea = self._settings()
             at_ns += period_ns - at_ns % period_ns
             gps_ns = at_ns + _RECEIVER_CLOCK_NS
             t_ns = self._start_ns + round((gps_ns - self._gps_start_ns) * self._host_rate)
             true, epoch = self._solve(gps_ns, t_ns)
+            first_ns = t_ns + self._latency_ns()
             data = (nmea(epoch) if speaks_nmea else b"") + (nav_pvt(epoch) if speaks_ubx else b"")
-            if not self._line.send(data, t_ns + self._latency_ns()):
+            sent_ns = first_ns + self._line.duration_ns(len(data))
+            if self._unplugged and self._unplugged[0].start_ns <= sent_ns:
+                if not self._be_away(self._unplugged.pop(0)):
+                    return
+                at_ns = self._gps_ns(self._clock.now_ns()) - 1
+                continue
+            sent = data[: self._heard_of(len(data), first_ns)]
+            harm = self._line.lost + self._line.spoilt
+            if not self._line.send(sent, first_ns):
                 return
-            self._epochs.append((t_ns, true, epoch))
+            whole = sent == data and harm == self._line.lost + self._line.spoilt
+            self._epochs.append((t_ns, true, epoch, whole))
+
+    def _gps_ns(self, t_ns: int) -> int:
+        """GPS time at a moment of CLOCK_MONOTONIC."""
+        return self._gps_start_ns + round((t_ns - self._start_ns) / self._host_rate)
+
+    def _power_on(self) -> None:
+        """Forget what the host has set: it was in RAM."""
+        quality = self._quality
+        if quality.generation == "none":
+            return
+        self.control = UbloxControl(
+            quality.generation,
+            baud=quality.baud,
+            period_ms=1000 // quality.rate_hz,
+            ubx=quality.protocol != "nmea",
+            nmea=quality.protocol != "ubx",
+        )
+        self._line.answer = self.control.hear
+
+    def _be_away(self, span: Span) -> bool:
+        """Be unplugged, and come back with another terminal. False where closed meanwhile."""
+        if not self._line.wait(span.start_ns):
+            return False
+        self._line.pull()
+        if not self._line.wait(span.end_ns):
+            return False
+        self._line.baud = self._quality.baud
+        self._power_on()
+        self._line.plug()
+        return True
+
+    def _heard_of(self, size: int, t_ns: int) -> int:
+        """How many bytes of an epoch's messages are sent."""
+        if self._faults.at("gps_silent", "gps", t_ns):
+            return 0
+        return size // 2 if self._faults.at("partial_message", "gps", t_ns) else size
+
+    def _sky(self, t_ns: int) -> tuple[int, int, float]:
+        """Type of fix and satellites, and by what errors are greater than usual."""
+        fix, satellites, factor = 3, self._quality.satellites, 1.0
+        for kind, kind_of_fix, seen in (("fix_2d", 2, 4), ("fix_lost", 0, 2)):
+            for span in self._faults.of(kind, "gps"):
+                worst = 1 + (min(t_ns, span.end_ns) - span.start_ns) / _WORSE_NS
+                since_ns = max(t_ns - span.end_ns, 0)
+                if t_ns >= span.start_ns:
+                    factor = max(
+                        factor, 1 + (min(worst, 20) - 1) * math.exp(-since_ns / _BETTER_NS)
+                    )
+                if t_ns in span:
+                    fix, satellites = kind_of_fix, seen
+        return fix, satellites, factor
 
     def _settings(self) -> tuple[int, bool, bool]:
         """Period in ns, and whether UBX and NMEA go out; the line runs at the rate that is set."""
@@ -273,12 +375,14 @@ class SimulatedReceiver(Receiver):
         """Where the rig is at an epoch, and where the receiver says it is."""
         q, place = self._quality, self._place
         pose = self._trajectory.pose(np.array([(t_ns - self._start_ns) / 1e9]))
+        fix, satellites, worse = self._sky(t_ns)
         keep = math.exp(-1 / (q.rate_hz * q.error_time_s))
         shake = math.sqrt(1 - keep * keep)
         self._wander = keep * self._wander + shake * self._noise.standard_normal(3)
-        sigma = (q.horizontal_error_m, q.horizontal_error_m, q.vertical_error_m)
-        said = pose.position[0] + sigma * self._wander
-        velocity = pose.velocity[0] + q.velocity_error_m_s * self._noise.standard_normal(3)
+        sigma = np.array([q.horizontal_error_m, q.horizontal_error_m, q.vertical_error_m])
+        said = pose.position[0] + worse * sigma * self._wander
+        error = q.velocity_error_m_s * self._noise.standard_normal(3)
+        velocity = pose.velocity[0] + worse * error
         true = np.concatenate([_geodetic(place, pose.position[0]), pose.velocity[0]])
         latitude, longitude, height = _geodetic(place, said)
         return true, Epoch(
@@ -290,9 +394,11 @@ class SimulatedReceiver(Receiver):
             float(velocity[0]),
             float(velocity[1]),
             float(velocity[2]),
-            q.horizontal_accuracy_m,
-            q.vertical_accuracy_m,
-            q.speed_accuracy_m_s,
+            worse * q.horizontal_accuracy_m,
+            worse * q.vertical_accuracy_m,
+            worse * q.speed_accuracy_m_s,
+            fix,
+            satellites,
         )
 
 

@@ -7,10 +7,14 @@ cannot be cancelled by the same error here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+AttitudeAt = Callable[[npt.NDArray[np.int64]], Floats]
+"""Of N instants: quaternions (N, 4) that turn a chip's axes into east, magnetic north and up."""
 
 
 def from_heading_pitch_roll(heading: Floats, pitch: Floats, roll: Floats) -> Floats:
@@ -45,3 +49,44 @@ def to_angle_axis(quaternion: Floats) -> Floats:
     ratio = np.divide(angle, sine, out=np.full_like(sine, 2.0), where=sine > 0)
     out: Floats = shortest[..., 1:] * ratio
     return out
+
+
+def multiply(a: Floats, b: Floats) -> Floats:
+    """The rotation b, and a after it: quaternions (N, 4), or (4,) for the same one in all rows."""
+    aw, ax, ay, az = np.moveaxis(a, -1, 0)
+    bw, bx, by, bz = np.moveaxis(b, -1, 0)
+    rows = [
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    ]
+    return np.stack(rows, axis=-1)
+
+
+def from_matrix(matrix: Floats) -> Floats:
+    """The unit quaternion (4,) of one matrix (3, 3): the eigenvector that Bar-Itzhack gives."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = matrix
+    symmetric = np.array(
+        [
+            [xx + yy + zz, zy - yz, xz - zx, yx - xy],
+            [zy - yz, xx - yy - zz, xy + yx, xz + zx],
+            [xz - zx, xy + yx, yy - xx - zz, yz + zy],
+            [yx - xy, xz + zx, yz + zy, zz - xx - yy],
+        ]
+    )
+    vector: Floats = np.linalg.eigh(symmetric)[1][:, -1]
+    return vector
+
+
+def against_magnetic_north(quaternion: Floats, to_camera: Floats, declination: float) -> Floats:
+    """Quaternions that turn the axes of a chip into east, magnetic north and up, (N, 4).
+
+    `quaternion` (N, 4) is the camera's, `to_camera` (3, 3) turns the chip's axes into the camera's;
+    magnetic north is `declination` radians east of true north.
+    """
+    # Down is Y: a turn about it by the declination, backwards, leaves headings from magnetic north.
+    turn = np.array([np.cos(declination / 2), 0.0, -np.sin(declination / 2), 0.0])
+    up_is_z = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
+    world = multiply(up_is_z, turn)
+    return multiply(multiply(world, quaternion), from_matrix(to_camera))

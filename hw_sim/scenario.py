@@ -6,28 +6,35 @@ for byte. docs/SIMULATOR.md explains the keys.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import tomllib
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Gt, Interval, Len, MultipleOf
 
 from camm import UsageError
-
-_Record = TypeVar("_Record")
+from camm.declared import declared, parse
 
 _BUILT_IN = Path(__file__).with_name("scenarios")
 
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
 Vector = tuple[float, float, float]
+Matrix = tuple[Vector, Vector, Vector]
+"""Rows."""
 Wave = tuple[float, float, float]
 """Amplitude, frequency in Hz, phase in degrees of one sine."""
+_Pixels = Annotated[int, Gt(0), MultipleOf(2)]
+Band = tuple[NotNegative, NotNegative, Positive]
+"""Rms, lowest and highest frequency in Hz of a random shaking."""
+Waypoint = tuple[float, float, float, NotNegative, NotNegative]
+"""East, north, up of the place, m; speed there, m/s; seconds spent there, where that is 0."""
+
+_NONE: Vector = (0.0, 0.0, 0.0)
+_UNCHANGED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 _DIRECTIONS = {
     "right": (1, 0, 0),
@@ -40,7 +47,7 @@ _DIRECTIONS = {
 """The ways an axis can point, in camera axes (X right, Y down, Z forward)."""
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class Place:
     """The centre of the walk: degrees, metres above the WGS 84 ellipsoid, gravity there."""
 
@@ -50,7 +57,7 @@ class Place:
     gravity_m_s2: float
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class MagneticField:
     """The Earth's field at the place: declination east of true north, inclination down."""
 
@@ -59,33 +66,88 @@ class MagneticField:
     strength_ut: float
 
 
-@dataclass(frozen=True, slots=True)
-class TrajectoryParameters:
-    """A walk round a circle, clockwise, with the gait on the path and the hand on the camera.
+@declared
+class Circle:
+    """Round a circle, clockwise, from a place on it in degrees from north; 0 m/s: at rest there."""
 
-    `sway_m` is across the path, `bob_m` up and down. `yaw` is against the direction of travel.
+    speed_m_s: NotNegative
+    radius_m: Positive
+    start_deg: float
+
+
+@declared
+class Route:
+    """From waypoint to waypoint on a smooth line, from the last to the first, and round again."""
+
+    waypoints: Annotated[tuple[Waypoint, ...], Len(3)]
+
+    def __post_init__(self) -> None:
+        following = (*self.waypoints[1:], self.waypoints[0])
+        for here, there in zip(self.waypoints, following, strict=True):
+            if here[:2] == there[:2]:
+                raise UsageError(f"two waypoints are at {list(here[:2])}: wait there instead")
+            if not here[3] and not there[3]:
+                raise UsageError(
+                    f"nobody gets from {list(here[:2])} to {list(there[:2])} at 0 m/s: "
+                    "put a waypoint with a speed between them"
+                )
+            if here[3] and here[4]:
+                raise UsageError(f"who waits at {list(here[:2])} has no speed there: set it to 0")
+
+
+@declared
+class RandomRoute:
+    """A route round the place by chance: bends `radius_m` from it at the most, least and greatest
+    height and speed.
     """
 
-    speed_m_s: float
-    radius_m: float
-    start_deg: float
-    sway_m: tuple[Wave, ...]
-    bob_m: tuple[Wave, ...]
-    yaw_mean_deg: float
-    yaw_deg: tuple[Wave, ...]
-    pitch_mean_deg: float
-    pitch_deg: tuple[Wave, ...]
-    roll_mean_deg: float
-    roll_deg: tuple[Wave, ...]
+    bends: Annotated[int, Ge(3)]
+    radius_m: Positive
+    height_m: tuple[float, float]
+    speed_m_s: tuple[Positive, Positive]
 
 
-@dataclass(frozen=True, slots=True)
+@declared
+class TrajectoryParameters:
+    """A way, and what shakes and turns the camera on it.
+
+    The way is one of `circle`, `route` and `random`; its direction is where the camera looks but
+    for `yaw`, clockwise. `sway_m` is across the way, `bob_m` up and down. `lean` is how much of the
+    roll of a motorcycle the turns bring: 1 all of it, less than 0 for a car. `shake_m` (across and
+    up) and `shake_deg` (about all three axes) are by chance.
+    """
+
+    circle: Circle | None = None
+    route: Route | None = None
+    random: RandomRoute | None = None
+    lean: float = 0.0
+    sway_m: tuple[Wave, ...] = ()
+    bob_m: tuple[Wave, ...] = ()
+    yaw_mean_deg: float = 0.0
+    yaw_deg: tuple[Wave, ...] = ()
+    pitch_mean_deg: float = 0.0
+    pitch_deg: tuple[Wave, ...] = ()
+    roll_mean_deg: float = 0.0
+    roll_deg: tuple[Wave, ...] = ()
+    shake_m: tuple[Band, ...] = ()
+    shake_deg: tuple[Band, ...] = ()
+
+    def __post_init__(self) -> None:
+        ways = [way for way in (self.circle, self.route, self.random) if way is not None]
+        if len(ways) != 1:
+            raise UsageError(f"needs one way, circle, route or random, found {len(ways)}")
+
+
+@declared
 class Mount:
     """Which way each axis of the IMU points, in words of the camera."""
 
     x: str
     y: str
     z: str
+
+    def __post_init__(self) -> None:
+        self.matrix()
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """The rotation from IMU axes to camera axes, 3x3; UsageError where it is none."""
@@ -100,9 +162,15 @@ class Mount:
         return matrix
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class ImuErrors:
-    """A motion sensor as it is: its address, its crystal, what calibration leaves, its noise."""
+    """A motion sensor as it is: its address, its crystal, what calibration leaves, its noise.
+
+    It says `matrix @ truth + bias + noise`. The biases wander by `instability` (one sigma) in a
+    time of `instability_time_s`. The chip begins `warm_up_c` colder than `temperature_c` and comes
+    near it in `warm_up_s`; what is `per_c` follows, and is nothing once it is warm. `interrupt`
+    says whether its pin is wired to the host.
+    """
 
     address: int
     clock_ppm: float
@@ -114,22 +182,57 @@ class ImuErrors:
     accel_noise_m_s2_rthz: float
     temperature_c: float
     chip: Literal[
-        "ICM-20948", "ICM-42688-P", "LSM6DSOX", "MPU-6050", "MPU-6500", "MPU-9250", "MPU-9255"
+        "BMI160",
+        "BMI270",
+        "BNO055",
+        "BNO085",
+        "ICM-20948",
+        "ICM-42688-P",
+        "LSM6DS3TR-C",
+        "LSM6DSOX",
+        "LSM9DS1",
+        "MPU-6050",
+        "MPU-6500",
+        "MPU-9250",
+        "MPU-9255",
     ] = "ICM-20948"
+    gyro_matrix: Matrix = _UNCHANGED
+    accel_matrix: Matrix = _UNCHANGED
+    gyro_instability_deg_s: NotNegative = 0.0
+    accel_instability_m_s2: NotNegative = 0.0
+    instability_time_s: Positive = 100.0
+    warm_up_c: float = 0.0
+    warm_up_s: Positive = 120.0
+    gyro_bias_deg_s_per_c: Vector = _NONE
+    accel_bias_m_s2_per_c: Vector = _NONE
+    interrupt: bool = False
+    clock_ppm_per_c: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class MagErrors:
-    """The magnetometer in the same package. The hard iron is what calibration leaves, IMU axes."""
+    """The magnetometer: the one in the IMU's package ("internal"), or one of its own.
+
+    It says `soft_iron @ truth + hard_iron` in the axes of its package, and noise; both are what
+    calibration leaves. One of its own is at `address`, the chip's usual one unless it is given, and
+    sits as `mount` says, which is as the IMU does unless it is given.
+    """
 
     clock_ppm: float
     clock_drift_ppm: float
     clock_drift_period_s: float
     hard_iron_ut: Vector
     noise_ut: float
+    soft_iron: Matrix = _UNCHANGED
+    chip: Literal["internal", "LIS3MDL", "HMC5883L", "QMC5883L", "QMC5883P", "MMC5983MA"] = (
+        "internal"
+    )
+    address: int | None = None
+    mount: Mount | None = None
+    temperature_c: float = 25.0
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class GpsQuality:
     """The receiver: what it is and speaks, how late, how wrong, and how wrong it says it is.
 
@@ -138,39 +241,110 @@ class GpsQuality:
     `time_pulse`     whether there is a pulse at each whole second on a wire of its own
     `latency_ms`      least, median and greatest delay from an epoch to its first byte
     `host_clock_ppm`  how much faster than GPS time the host's CLOCK_MONOTONIC runs
+    `satellites`      that it uses while nothing is wrong
     """
 
     protocol: Literal["ubx", "nmea", "both"]
-    rate_hz: int
-    baud: int
+    rate_hz: Annotated[int, Gt(0)]
+    baud: Annotated[int, Gt(0)]
     latency_ms: Vector
     host_clock_ppm: float
     geoid_separation_m: float
     horizontal_error_m: float
     vertical_error_m: float
-    error_time_s: float
+    error_time_s: Positive
     velocity_error_m_s: float
     horizontal_accuracy_m: float
     vertical_accuracy_m: float
     speed_accuracy_m_s: float
-    generation: Literal["M8", "M9", "M10", "none"] = "M9"
+    generation: Literal["M8", "M9", "M10", "F9", "none"] = "M9"
     time_pulse: bool = False
+    satellites: Annotated[int, Interval(ge=4, le=99)] = 14
+
+    def __post_init__(self) -> None:
+        least, median, greatest = self.latency_ms
+        if not 0 <= least <= median <= greatest:
+            raise UsageError("latency_ms must be [least, median, greatest]")
+        if 1000 % self.rate_hz:
+            raise UsageError(f"rate_hz must divide 1000, found {self.rate_hz}")
 
 
-@dataclass(frozen=True, slots=True)
+@declared
 class CameraParameters:
-    """A rolling-shutter camera without distortion. `clock_ppm`: its crystal against the host."""
+    """A rolling-shutter camera without distortion. `clock_ppm`: its crystal against the host.
 
-    width: int
-    height: int
-    fps: int
-    exposure_ns: int
-    line_time_ns: int
-    hfov_deg: float
+    Its pictures are handed over up to `hand_over_jitter_ms` later than they could be.
+    """
+
+    width: _Pixels
+    height: _Pixels
+    fps: Annotated[int, Gt(0)]
+    exposure_ns: Annotated[int, Gt(0)]
+    line_time_ns: Annotated[int, Ge(0)]
+    hfov_deg: Annotated[float, Interval(gt=0, lt=180)]
     clock_ppm: float
+    hand_over_jitter_ms: NotNegative = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+_PARTS = {
+    "unplug": ("imu", "mag", "gps", "camera"),
+    "nack": ("imu", "mag"),
+    "short_read": ("imu", "mag"),
+    "stall": ("imu", "mag", "gps", "camera"),
+    "bus_stuck": ("bus",),
+    "baud_garbage": ("gps",),
+    "gps_silent": ("gps",),
+    "partial_message": ("gps",),
+    "fix_lost": ("gps",),
+    "fix_2d": ("gps",),
+    "drop_frames": ("camera",),
+    "disk_full": ("disk",),
+    "power_cut": ("disk",),
+}
+"""What can go wrong, and with what."""
+
+
+@declared
+class Fault:
+    """Something that breaks `at_s` seconds after the rig was made and lasts `for_s`, or for good.
+
+    `part` is the one it happens to, where there are several. `chance` is how likely a transaction
+    meets with `nack`. docs/SIMULATOR.md says what each kind does.
+    """
+
+    kind: Literal[
+        "unplug",
+        "nack",
+        "short_read",
+        "stall",
+        "bus_stuck",
+        "baud_garbage",
+        "gps_silent",
+        "partial_message",
+        "fix_lost",
+        "fix_2d",
+        "drop_frames",
+        "disk_full",
+        "power_cut",
+    ]
+    at_s: NotNegative
+    for_s: Positive | None = None
+    part: str = ""
+    chance: Annotated[float, Interval(gt=0, le=1)] = 1.0
+
+    def __post_init__(self) -> None:
+        parts = _PARTS[self.kind]
+        if not self.part and len(parts) == 1:
+            object.__setattr__(self, "part", parts[0])
+        if self.part not in parts:
+            raise UsageError(
+                f"{self.kind} happens to part {' or '.join(map(repr, parts))}, found {self.part!r}"
+            )
+        if self.kind in ("stall", "drop_frames") and self.for_s is None:
+            raise UsageError(f"{self.kind} needs an end: set for_s")
+
+
+@declared
 class Scenario:
     """Everything that a simulated recording depends on."""
 
@@ -185,6 +359,13 @@ class Scenario:
     mag: MagErrors
     gps: GpsQuality
     camera: CameraParameters
+    about: str = ""
+    """One line for a list of scenarios."""
+    fault: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None:
+            raise UsageError("start needs an offset from UTC (end it with Z)")
 
 
 def scenario_names() -> list[str]:
@@ -207,82 +388,9 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
                 f"There are: {', '.join(scenario_names())}, or the path of a .toml file"
             )
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         raise UsageError(f"there is no scenario file {path}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as TOML: {error}") from None
-    scenario = _record(Scenario, {"name": path.stem, **table}, path, "")
-    _check(scenario, path)
-    return scenario
-
-
-def _check(scenario: Scenario, path: Path) -> None:
-    """What types alone do not tell; UsageError."""
-    scenario.mount.matrix()
-    camera, gps = scenario.camera, scenario.gps
-    least, median, greatest = gps.latency_ms
-    wrong = {
-        "start needs an offset from UTC (end it with Z)": scenario.start.tzinfo is None,
-        "camera.width and camera.height must be even and positive": camera.width <= 0
-        or camera.height <= 0
-        or (camera.width | camera.height) & 1,
-        "camera.fps must be positive": camera.fps <= 0,
-        "camera.hfov_deg must lie between 0 and 180": not 0 < camera.hfov_deg < 180,
-        "gps.rate_hz must divide 1000": gps.rate_hz <= 0 or 1000 % max(gps.rate_hz, 1),
-        "gps.baud must be positive": gps.baud <= 0,
-        "gps.latency_ms must be [least, median, greatest]": not 0 <= least <= median <= greatest,
-        "trajectory.radius_m must be positive": scenario.trajectory.radius_m <= 0,
-    }
-    for complaint, holds in wrong.items():
-        if holds:
-            raise UsageError(f"{path}: {complaint}")
-
-
-def _record(kind: type[_Record], table: Mapping[str, object], path: Path, key: str) -> _Record:
-    """A dataclass of a TOML table, checked field by field."""
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for name in table:
-        if name not in hints:
-            close = difflib.get_close_matches(name, hints, 1)
-            meant = f", did you mean {close[0]!r}?" if close else f"; there are: {', '.join(hints)}"
-            raise UsageError(f"{path}: unknown key {prefix + name!r}{meant}")
-    fields = dataclasses.fields(typing.cast("typing.Any", kind))
-    for name in (field.name for field in fields if field.default is dataclasses.MISSING):
-        if name not in table:
-            raise UsageError(f"{path}: the key {prefix + name!r} is missing")
-    return kind(**{name: _value(hints[name], table[name], path, prefix + name) for name in table})
-
-
-def _value(kind: object, value: object, path: Path, key: str) -> object:
-    """A TOML value as the type of its field: whole numbers pass for floats, lists for tuples."""
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        return _record(kind, value, path, key)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, bool, str, datetime) and type(value) is kind:
-        return value
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list):
-        items = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(items) == len(value):
-            pairs = zip(items, value, strict=True)
-            return tuple(_value(item, v, path, f"{key}[{i}]") for i, (item, v) in enumerate(pairs))
-    raise UsageError(f"{path}: {key} must be {_in_words(kind)}, found {value!r}")
-
-
-def _in_words(kind: object) -> str:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return " or ".join(map(repr, arguments))
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return f"a list, each item {_in_words(arguments[0])}"
-    if origin is tuple:
-        return f"a list of {len(arguments)} numbers"
-    if kind is datetime:
-        return "a date and time"
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    return words.get(typing.cast("type", kind), "a table")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    return parse(Scenario, text, str(path), name=path.stem)

@@ -1,7 +1,8 @@
 """The true motion of the simulated rig, in closed form.
 
-Sums of sines on a circle: position and attitude have exact derivatives, so the gyroscope, the
-accelerometer, the receiver and the camera all see one and the same motion at any instant.
+Sums of sines on a way that is a circle or a spline: position and attitude have exact derivatives,
+so the gyroscope, the accelerometer, the receiver and the camera all see one and the same motion at
+any instant.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camm import UsageError
 from hw_sim.rotation import Floats, from_heading_pitch_roll, to_matrix
-from hw_sim.scenario import MagneticField, TrajectoryParameters, Wave
+from hw_sim.route import CircleWay, RouteWay, Way, random_waypoints
+from hw_sim.scenario import Band, MagneticField, TrajectoryParameters, Wave
+
+_SINES = 24  # that make a band of random shaking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,44 +68,52 @@ class _Waves:
 
 
 class Trajectory:
-    """A person walking clockwise round a circle with a camera in the hand."""
+    """How a scenario has the rig move. What is by chance in it, `seed` decides."""
 
-    def __init__(self, parameters: TrajectoryParameters, gravity_m_s2: float) -> None:
-        self._parameters = parameters
+    def __init__(
+        self, parameters: TrajectoryParameters, gravity_m_s2: float, seed: int = 0
+    ) -> None:
+        self._parameters = p = parameters
         self._gravity = gravity_m_s2
+        chance = np.random.default_rng(seed)
+        self._way = _way(parameters, chance)
         degree = math.radians(1)
+        waves = (p.sway_m, p.bob_m, p.yaw_deg, p.pitch_deg, p.roll_deg)
+        bands = (p.shake_m, p.shake_m, p.shake_deg, p.shake_deg, p.shake_deg)
+        units = (1.0, 1.0, degree, degree, degree)
         self._waves = _Waves(
             [
-                (parameters.sway_m, 1.0),
-                (parameters.bob_m, 1.0),
-                (parameters.yaw_deg, degree),
-                (parameters.pitch_deg, degree),
-                (parameters.roll_deg, degree),
+                ([*regular, *(wave for band in random for wave in _sines(band, chance))], unit)
+                for regular, random, unit in zip(waves, bands, units, strict=True)
             ]
         )
 
     def pose(self, t_s: Floats) -> Pose:
         """The pose at each of the instants, seconds from the rig's beginning."""
         p = self._parameters
-        value, rate, acceleration = (a.T for a in self._waves.at(t_s))
-        turn = p.speed_m_s / p.radius_m
-        angle = math.radians(p.start_deg) + turn * t_s
+        (sway, bob, yaw, dip, tilt), rate, acceleration = (a.T for a in self._waves.at(t_s))
+        way = self._way.at(t_s)
+        towards, turn, turn_on = way.heading
 
-        # North and east as the real and imaginary part of r exp(i angle).
-        spoke = np.exp(1j * angle)
-        r, dr, ddr = p.radius_m + value[0], rate[0], acceleration[0]
-        place = r * spoke
-        velocity = (dr + 1j * turn * r) * spoke
-        pull = (ddr + 2j * turn * dr - turn * turn * r) * spoke
+        # Across the way is to its left, the outside of a turn to the right.
+        left = np.exp(1j * (towards - math.pi / 2))
+        place = way.place[0] + sway * left
+        velocity = way.place[1] + (rate[0] + 1j * turn * sway) * left
+        pull = way.place[2] + left * (
+            acceleration[0] + 2j * turn * rate[0] + (1j * turn_on - turn * turn) * sway
+        )
+        rise = way.up[2] + acceleration[1]
 
-        heading = angle + math.radians(90 + p.yaw_mean_deg) + value[2]
-        pitch = math.radians(p.pitch_mean_deg) + value[3]
-        roll = math.radians(p.roll_mean_deg) + value[4]
+        slope, d_slope = (a / self._gravity for a in way.pull)
+        heading = towards + math.radians(p.yaw_mean_deg) + yaw
+        pitch = math.radians(p.pitch_mean_deg) + dip
+        roll = math.radians(p.roll_mean_deg) + tilt + p.lean * np.arctan(slope)
         quaternion = from_heading_pitch_roll(heading, pitch, roll)
 
         # Rates of heading, pitch and roll about the camera's own axes: each is turned by the
         # rotations that come after it in Ry(heading) Rx(pitch) Rz(roll).
-        d_heading, d_pitch, d_roll = turn + rate[2], rate[3], rate[4]
+        d_heading, d_pitch = turn + rate[2], rate[3]
+        d_roll = rate[4] + p.lean * d_slope / (1 + slope * slope)
         cr, sr = np.cos(roll), np.sin(roll)
         across = d_heading * np.cos(pitch)
         angular_rate = np.stack(
@@ -112,14 +125,32 @@ class Trajectory:
             axis=-1,
         )
         # What an accelerometer feels is the acceleration less gravity; world Y is down.
-        force = np.stack([pull.imag, -acceleration[1] - self._gravity, pull.real], axis=-1)
+        force = np.stack([pull.imag, -rise - self._gravity, pull.real], axis=-1)
         return Pose(
             quaternion,
             angular_rate,
-            np.stack([place.imag, place.real, value[1]], axis=-1),
-            np.stack([velocity.imag, velocity.real, rate[1]], axis=-1),
+            np.stack([place.imag, place.real, way.up[0] + bob], axis=-1),
+            np.stack([velocity.imag, velocity.real, way.up[1] + rate[1]], axis=-1),
             to_camera(quaternion, force),
         )
+
+
+def _way(parameters: TrajectoryParameters, chance: np.random.Generator) -> Way:
+    if parameters.circle is not None:
+        return CircleWay(parameters.circle)
+    if parameters.route is not None:
+        return RouteWay(parameters.route.waypoints)
+    if parameters.random is not None:
+        return RouteWay(random_waypoints(parameters.random, chance))
+    raise UsageError("a trajectory needs a circle, a route or a random one")
+
+
+def _sines(band: Band, chance: np.random.Generator) -> list[Wave]:
+    """Waves that together are a random shaking of some rms within a band."""
+    rms, low, high = band
+    frequency, phase = chance.uniform(low, high, _SINES), chance.uniform(0, 360, _SINES)
+    amplitude = rms * math.sqrt(2 / _SINES)
+    return [(amplitude, float(f), float(p)) for f, p in zip(frequency, phase, strict=True)]
 
 
 class Field:

@@ -14,6 +14,7 @@ GPS_EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 LEAP_SECONDS = 18
 """GPS time is ahead of UTC by this much since 2017."""
 
+_IDENTITIES = (2, 5, 7, 9, 13, 16, 20, 29, 30)
 _WEEK_NS = 604_800 * 1_000_000_000
 
 
@@ -22,6 +23,7 @@ class Epoch:
     """One navigation solution as the receiver reports it.
 
     `gps_ns` nanoseconds of GPS time since 1980-01-06; degrees; metres above the ellipsoid; m/s.
+    `fix` is 3 or 2, the number of dimensions, or 0: none.
     """
 
     gps_ns: int
@@ -35,6 +37,8 @@ class Epoch:
     horizontal_accuracy_m: float
     vertical_accuracy_m: float
     speed_accuracy_m_s: float
+    fix: int = 3
+    satellites: int = 14
 
     @property
     def ground_speed_m_s(self) -> float:
@@ -73,7 +77,7 @@ def ubx(kind: int, number: int, payload: bytes) -> bytes:
 
 
 def nav_pvt(epoch: Epoch) -> bytes:
-    """UBX-NAV-PVT with a 3D fix."""
+    """UBX-NAV-PVT. Without a fix the position is in it, and only `gnssFixOK` says not to use it."""
     utc, _, nano = epoch.utc()
     mm = [
         round(1000 * value)
@@ -95,10 +99,10 @@ def nav_pvt(epoch: Epoch) -> bytes:
         0x07,  # date and time valid, seconds fully resolved
         25,  # time accuracy, ns
         nano,
-        3,  # 3D fix
-        0x01,  # gnssFixOK
+        epoch.fix,
+        0x01 if epoch.fix else 0x00,  # gnssFixOK
         0xE0,  # date and time confirmed
-        14,  # satellites
+        epoch.satellites,
         round(epoch.longitude_deg * 1e7),
         round(epoch.latitude_deg * 1e7),
         *mm,
@@ -114,19 +118,34 @@ def nav_pvt(epoch: Epoch) -> bytes:
 def nmea(epoch: Epoch) -> bytes:
     """RMC, GGA, GSA and GST in the order in which the receiver sends them."""
     utc, hundredths, _ = epoch.utc()
-    time = f"{utc:%H%M%S}.{hundredths:02d}"
+    time, day = f"{utc:%H%M%S}.{hundredths:02d}", f"{utc:%d%m%y}"
+    used = _IDENTITIES[: min(epoch.satellites, len(_IDENTITIES))] if epoch.fix else ()
+    listed = ",".join([*(f"{number:02d}" for number in used), *[""] * (12 - len(used))])
+    if not epoch.fix:
+        return b"".join(
+            map(
+                _sentence,
+                (
+                    f"GNRMC,{time},V,,,,,,,{day},,,N,V",
+                    f"GNGGA,{time},,,,,0,{epoch.satellites:02d},99.99,,,,,,",
+                    f"GNGSA,A,1,{listed},99.99,99.99,99.99,1",
+                    f"GNGST,{time},,,,,,,",
+                ),
+            )
+        )
     place = f"{_angle(epoch.latitude_deg, 2, 'NS')},{_angle(epoch.longitude_deg, 3, 'EW')}"
     knots = epoch.ground_speed_m_s * 3600 / 1852
     altitude = epoch.height_m - epoch.geoid_separation_m
     sigma = epoch.horizontal_accuracy_m / math.sqrt(2)
+    satellites = min(epoch.satellites, 12)
     return b"".join(
         map(
             _sentence,
             (
-                f"GNRMC,{time},A,{place},{knots:.3f},{epoch.course_deg:.2f},{utc:%d%m%y},,,A,V",
-                f"GNGGA,{time},{place},1,12,0.71,{altitude:.3f},M,"
+                f"GNRMC,{time},A,{place},{knots:.3f},{epoch.course_deg:.2f},{day},,,A,V",
+                f"GNGGA,{time},{place},1,{satellites:02d},0.71,{altitude:.3f},M,"
                 f"{epoch.geoid_separation_m:.3f},M,,",
-                "GNGSA,A,3,02,05,07,09,13,16,20,29,30,,,,1.42,0.71,1.23,1",
+                f"GNGSA,A,{epoch.fix},{listed},1.42,0.71,1.23,1",
                 f"GNGST,{time},6.5,,,,{sigma:.2f},{sigma:.2f},{epoch.vertical_accuracy_m:.2f}",
             ),
         )

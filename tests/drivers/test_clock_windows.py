@@ -84,3 +84,20 @@ def test_whatever_the_gaps_a_perfect_clock_is_found(gaps, window_s, first):
     fit = fit_windows(counts, at, at, np.full(len(at), 1_000.0), window_s)
     asked = np.arange(counts[0], counts[-1], max(1, (counts[-1] - counts[0]) // 50))
     assert np.abs(fit.times(asked) - (START_NS + (asked - first) * 4_000_000)).max() <= 1000
+
+
+def test_looks_that_come_close_to_an_event_tell_more_than_the_middles_of_all():
+    times = START_NS + np.arange(60_000) * 4e6
+    counts, earliest, latest, noise = looks(times, 5, seed=6, noise_ns=20_000.0)
+    # Intervals of 1 ms: by their middles the 750 of a window would leave 10 us and more.
+    errors = fit_windows(counts, earliest, latest, noise).times(np.arange(60_000)) - times
+    assert errors.std() < 4_000
+
+
+def test_a_few_wild_observations_are_outvoted():
+    times = START_NS + np.arange(60_000) * 1e6
+    counts, earliest, latest, noise = looks(times, 20, seed=7, noise_ns=20_000.0)
+    earliest[::50] += 30_000_000
+    latest[::50] += 30_000_000
+    errors = fit_windows(counts, earliest, latest, noise).times(np.arange(60_000)) - times
+    assert np.abs(errors).max() < 60_000

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from camm import PacketType, UsageError
 from camm.gps_time import gps_from_utc, gps_ns_from_utc, utc_from_gps
 from drivers.errors import DeviceError
-from drivers.gps import GpsReceiver, Latency
+from drivers.gps import GpsReceiver
+from drivers.gps_fix import Latency
 
 DATA = Path(__file__).parents[1] / "data" / "gps"
 BAUD = 9600

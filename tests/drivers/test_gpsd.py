@@ -4,16 +4,20 @@ import json
 import select
 import socket
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pyubx2 import UBXReader
 
 from camm import PacketType, UsageError
-from camm.gps_time import gps_ns_from_utc
+from camm.gps_time import gps_ns_from_utc, utc_from_gps
 from drivers.errors import DeviceError
+from drivers.gps_decoder import fix_from_nav_pvt
+from drivers.gps_messages import Message, MessageCutter
 from drivers.gpsd import GpsdReceiver, fix_from_tpv
 
 DATA = Path(__file__).parents[1] / "data" / "gps"
@@ -62,6 +66,7 @@ def gpsd():
             "enable": True,
             "json": True,
             "pps": True,
+            "raw": 2,
         }
         connection.sendall(VERSION + DEVICES + data)
         if hang_up:
@@ -78,7 +83,10 @@ def read_all(receiver, reads):
 
 
 def lines(*reports):
-    return b"".join(json.dumps(report).encode() + b"\r\n" for report in reports)
+    """Reports as gpsd writes them: without blanks, the class first."""
+    return b"".join(
+        json.dumps(report, separators=(",", ":")).encode() + b"\r\n" for report in reports
+    )
 
 
 def test_what_gpsd_reports_becomes_type_6(gpsd):
@@ -185,16 +193,94 @@ def test_pulses_are_brought_to_the_monotonic_clock(gpsd):
     assert abs(t_ns - monotonic) < 10_000_000
     # Those of another host are on a clock that is not ours.
     receiver._here = False
-    receiver._take_apart(lines(pulse | {"real_sec": unix_s + 1}))
+    receiver._take_apart(Message(lines(pulse | {"real_sec": unix_s + 1}), 0))
     assert receiver.newest_pulse() == (number, t_ns)
+
+
+def packets_of(name):
+    """The whole packets in what a real receiver said, each as gpsd would pass it on."""
+    cutter = MessageCutter()
+    cutter.add((DATA / f"{name}.log").read_bytes(), 0)
+    return [message.raw for message in iter(cutter.next, None)]
+
+
+def nav_pvt(raw):
+    fix = fix_from_nav_pvt(UBXReader.parse(raw), 0) if raw[2:4] == b"\x01\x07" else None
+    return [] if fix is None else [fix]
+
+
+def test_what_a_u_blox_says_is_taken_from_its_own_bytes_to_the_last_digit(gpsd):
+    packets = packets_of("ublox-neo-m8p")
+    reports = [
+        line + b"\r\n"
+        for line in (DATA / "ublox-neo-m8p.log.chk").read_bytes().splitlines()
+        if line.startswith(b'{"class":"TPV"')
+    ]
+    stream, told = b"", 0
+    for packet in packets:
+        stream += packet
+        told += len(nav_pvt(packet))
+        if nav_pvt(packet) and told <= len(reports):
+            stream += reports[told - 1]
+    receiver = gpsd(stream)
+    fixes = read_all(receiver, len(packets) + len(reports) + 10)
+    expected = [fix for packet in packets for fix in nav_pvt(packet)]
+    assert [fix.gps_time_ns for fix in fixes] == [fix.gps_time_ns for fix in expected]
+    for fix, own in zip(fixes, expected, strict=True):
+        assert fix.values.tobytes() == own.values.tobytes()
+    statistics = receiver.statistics
+    assert (statistics.fixes, statistics.damaged) == (len(expected), 0)
+    assert statistics.messages == len(packets) + min(told, len(reports)) + 2
+    assert statistics.satellites.median >= 5
+
+
+def test_packets_that_bring_no_type_6_leave_it_to_gpsd(gpsd):
+    sentences = packets_of("mt3339")
+    position = [raw for raw in sentences if raw[3:6] in (b"GGA", b"RMC")][:20]
+    assert len(position) == 20
+    receiver = gpsd(b"".join(position) + lines(TPV))
+    [fix] = read_all(receiver, 30)
+    assert fix.kind is PacketType.GPS
+    assert fix.values["latitude"] == TPV["lat"]
+
+
+def test_when_the_receivers_own_bytes_cease_gpsd_is_believed_again(gpsd):
+    [packet] = [raw for raw in packets_of("ublox-neo-m8p") if nav_pvt(raw)][:1]
+    [own] = nav_pvt(packet)
+    at = utc_from_gps(own.gps_time_ns / 1e9)
+    times = [(at + timedelta(seconds=after)).isoformat() for after in (1, 5)]
+    later = [TPV | {"time": time.removesuffix("+00:00") + "Z"} for time in times]
+    fixes = read_all(gpsd(packet + lines(*later)), 8)
+    assert [round((fix.gps_time_ns - own.gps_time_ns) / 1e9) for fix in fixes] == [0, 5]
+
+
+def test_a_report_and_a_packet_may_come_in_pieces(gpsd):
+    [packet] = [raw for raw in packets_of("ublox-neo-m8p") if nav_pvt(raw)][:1]
+    receiver, fixes = gpsd(b""), []
+    for byte in lines({"class": "SKY", "uSat": 7, "pdop": 1.25}) + packet:
+        gpsd.say(bytes([byte]))
+        fixes += read_all(receiver, 1)
+    fixes += read_all(receiver, 3)
+    assert len(fixes) == 1
+    assert receiver.statistics.damaged == receiver.statistics.stray_bytes == 0
+
+
+def test_the_sky_is_told_by_gpsd_where_the_receiver_does_not(gpsd):
+    sky = [{"class": "SKY", "uSat": used, "pdop": dop} for used, dop in ((7, 1.5), (9, 1.2))]
+    receiver = gpsd(lines(*sky, {"class": "SKY"}, TPV))
+    read_all(receiver, 8)
+    statistics = receiver.statistics
+    assert (statistics.satellites.last, statistics.satellites.median) == (9, 7)
+    assert (statistics.pdop.last, statistics.pdop.median) == (1.2, 1.2)
+    assert statistics.damaged == 0
 
 
 def test_damage_is_counted_and_passed_over(gpsd):
     undated = b'{"class":"TPV","mode":3,"time":"yesterday","lat":1,"lon":2}\r\n'
     receiver = gpsd(undated + b'{"class":"TP\r\n[]\r\n{}\r\n' + lines(TPV))
     assert len(read_all(receiver, 10)) == 1
-    assert receiver.statistics.damaged == 3
-    assert receiver.statistics.stray_bytes == 4
+    assert receiver.statistics.damaged == 2
+    assert receiver.statistics.stray_bytes == 8
 
 
 def test_a_gpsd_that_goes_away_is_a_device_error(gpsd):
@@ -227,6 +313,7 @@ documented = {
     "VERSION": {"release": "3.25"},
     "DEVICES": {"devices": [{"driver": "u-blox"}]},
     "DEVICE": {"driver": "u-blox"},
+    "SKY": {"uSat": 9, "pdop": 1.5},
 }
 reports = st.sampled_from(sorted(documented)).flatmap(
     lambda kind: st.dictionaries(
@@ -243,7 +330,7 @@ def test_no_report_whatever_stops_the_receiver(reports, noise):
     server = socket.create_server(("127.0.0.1", 0))
     receiver = GpsdReceiver(f"gpsd://127.0.0.1:{server.getsockname()[1]}", Clock())
     lines = [json.dumps(report).encode() for report in reports]
-    fixes = [receiver._take_apart(line) for line in (*lines, noise, b'{"a":' * 10_000)]
+    fixes = [receiver._take_apart(Message(line, 0)) for line in (*lines, noise, b'{"a":' * 10_000)]
     for fix in filter(None, fixes):
         assert abs(fix.values["latitude"][0]) <= 90
     receiver.close()

@@ -13,6 +13,7 @@ import pytest
 from camm import UsageError
 from drivers.clock_fit import ClockFit
 from drivers.errors import BusError, WrongChip
+from drivers.fifo import FifoImu
 from drivers.find import DRIVERS, find_imu
 from hw_sim.bus import SimulatedI2C
 from hw_sim.clock import VirtualClock
@@ -39,6 +40,13 @@ class Facts:
     keeps_oldest: bool = True
 
 
+ST_GYRO = {250: 0.000152716, 500: 0.000305432, 1000: 0.000610865, 2000: 0.001221729}
+ST_ACCEL = {2: 0.000598205, 4: 0.001196411, 8: 0.002392822, 16: 0.004785645}
+BOSCH = (
+    {250: 0.000133, 500: 0.000266, 1000: 0.000532, 2000: 0.001065},
+    {2: 0.000598, 4: 0.001197, 8: 0.002394, 16: 0.004788},
+)
+BOSCH_RATES = {225: 200, 100: 100, 700: 800, 1300: 1600, 30: 25}
 MPU_RATES = {225: 250, 200: 200, 1000: 1000, 60: 58.82, 400: 333.33}
 FACTS = {
     "MPU-6050": Facts(0x68, *INVENSENSE, MPU_RATES, 85, keeps_oldest=False),
@@ -46,32 +54,57 @@ FACTS = {
     "MPU-9250": Facts(0x68, *INVENSENSE, MPU_RATES, 42),
     "MPU-9255": Facts(0x69, *INVENSENSE, MPU_RATES, 42),
     "ICM-42688-P": Facts(0x69, *INVENSENSE, {225: 200, 100: 100, 700: 500, 20: 25, 13: 12.5}, 127),
+    "BMI160": Facts(0x69, *BOSCH, BOSCH_RATES, 78, keeps_oldest=False),
+    "BMI270": Facts(0x68, *BOSCH, BOSCH_RATES, 157),
+    "LSM6DS3TR-C": Facts(
+        0x6B,
+        ST_GYRO,
+        ST_ACCEL,
+        {225: 208, 100: 104, 700: 833, 1500: 1666, 30: 26, 13: 12.5},
+        341,
+    ),
+    "LSM9DS1": Facts(  # 1000 deg/s it has not: those of 2000 are taken
+        0x6A,
+        {**ST_GYRO, 1000: 0.001221729},
+        {**ST_ACCEL, 16: 0.007178467},
+        {225: 238, 100: 119, 700: 476, 900: 952, 15: 14.9},
+        32,
+    ),
     "LSM6DSOX": Facts(
         0x6A,
-        {250: 0.000152716, 500: 0.000305432, 1000: 0.000610865, 2000: 0.001221729},
-        {2: 0.000598205, 4: 0.001196411, 8: 0.002392822, 16: 0.004785645},
-        {225: 208, 100: 104, 700: 833, 1500: 1666, 30: 26, 13: 12.5},
-        256,
+        ST_GYRO,
+        ST_ACCEL,
+        {225: 208.33, 100: 104.17, 700: 833.33, 1500: 1666.67, 3000: 3333.33, 30: 26.04, 13: 13.02},
+        170,
     ),
     "ICM-20948": Facts(0x69, *INVENSENSE, {225: 225, 200: 187.5, 1000: 1125, 100: 102.27}, 42),
 }
 
 
+@pytest.fixture(autouse=True)
+def _bmi270_file(tmp_path, monkeypatch):
+    path = tmp_path / "bmi270.bin"
+    path.write_bytes(bytes(8192))
+    monkeypatch.setenv("CAMMCORDER_BMI270", str(path))
+
+
 def test_the_contract_runs_over_all_drivers():
-    assert set(FACTS) == set(DRIVERS)
+    with_a_fifo = {name for name, kind in DRIVERS.items() if issubclass(kind, FifoImu)}
+    assert set(FACTS) == with_a_fifo
 
 
 class FaultyBus(SimulatedI2C):
-    """Takes the wire off now and then, or gives less than was asked for."""
+    """Takes the wire off in the middle of the FIFO, or gives less of it than was asked for."""
 
     fail = short = 0
+    port = None
 
     def transfer(self, address, out, read_length=0):
         answer = super().transfer(address, out, read_length)
-        if read_length > 2 and self.fail:
+        if out[0] == self.port and self.fail:
             self.fail -= 1
             raise BusError(errno.EREMOTEIO, "the wire came off for a moment")
-        if read_length > 2 and self.short:
+        if out[0] == self.port and self.short:
             self.short -= 1
             return answer[: read_length // 2]
         return answer
@@ -104,6 +137,7 @@ class Bench:
         self.chip = make_imu(motion, self.errors, START, 7)
         self.bus = FaultyBus(self.clock, {self.errors.address: self.chip})
         self.imu = find_imu(self.bus, name)
+        self.bus.port = self.imu.fifo_port
         self.before = 0
 
     def configure(self, **settings):
@@ -245,6 +279,19 @@ def test_scales_are_those_of_linux(bench):
         assert forces[:, 1:] == pytest.approx(np.array([[-2, 9.80665]] * len(rates)), abs=accel[1])
 
 
+@pytest.mark.parametrize("name", ["BMI160", "BMI270", "LSM6DSOX", "LSM6DS3TR-C", "LSM9DS1"])
+def test_the_filters_are_those_that_it_tells(name):
+    """Where the accelerometer's is as late as a first-order one."""
+    bench = Bench(name)
+    for asked, got in bench.facts.rates.items():
+        bench.configure(rate_hz=asked)
+        bench.poll(2 / got)
+        told, truth = bench.imu.description, bench.chip.truth()
+        shift_ns = int(truth.accel_t_ns[-1] - truth.gyro_t_ns[-1])
+        accel_ns = 1e9 / (2 * np.pi * told["accel_bandwidth_hz"])
+        assert shift_ns == pytest.approx(told["group_delay_ns"] - accel_ns, abs=3)
+
+
 @pytest.mark.parametrize("ppm", [12_000.0, -5_000.0, -30_000.0])
 def test_samples_come_in_order_with_their_times(name, ppm):
     bench = Bench(name, ppm=ppm)
@@ -336,6 +383,30 @@ def test_faults_in_the_middle_of_the_fifo_cost_samples_and_no_alignment(name, fa
     assert sum(burst.lost for burst in after) == np.diff(numbers).max() - 1 > 0
 
 
+@pytest.mark.parametrize("name", ["BMI160", "BMI270"])
+@pytest.mark.parametrize("control", [b"\x48\x01", b"\x44\x01\x02\x03", b"\x80"])
+def test_a_frame_of_another_kind_is_taken_for_no_sample(name, control):
+    bench = Bench(name, steep)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(3)
+    transfer = bench.bus.transfer
+
+    def with_another(address, out, read_length=0):
+        answer = transfer(address, out, read_length)
+        if out[0] != bench.bus.port:
+            return answer
+        bench.bus.transfer = transfer
+        return (control + answer)[:read_length]
+
+    bench.bus.transfer = with_another
+    with pytest.raises(BusError, match="does not hold frames of gyroscope and accelerometer"):
+        bench.poll(0.1)
+    bursts = before + bench.poll(1)
+    numbers = bench.numbers(bursts)
+    assert np.array_equal(numbers, counts_of(bursts))
+    assert sum(burst.lost for burst in bursts) == np.diff(numbers).max() - 1 > 0
+
+
 def test_a_wait_between_count_and_data_does_not_shift_the_samples(name):
     """As when the kernel lets another program run just then: the FIFO runs over meanwhile."""
     bench = Bench(name, steep)
@@ -344,7 +415,7 @@ def test_a_wait_between_count_and_data_does_not_shift_the_samples(name):
     transfer = bench.bus.transfer
 
     def slowly(address, out, read_length=0):
-        if read_length > 2:
+        if out[0] == bench.bus.port:
             bench.bus.transfer = transfer
             bench.stall(1.2 * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
         return transfer(address, out, read_length)
@@ -421,7 +492,7 @@ def test_an_empty_bus_says_where_it_looked():
 
 
 def test_a_stranger_is_named():
-    class Bmi270:
+    class Icm20602:
         def answers(self):
             return True
 
@@ -429,11 +500,80 @@ def test_a_stranger_is_named():
             pass
 
         def read(self, register, length, at_ns):
-            return bytes([0x24 if register == 0 else 0]).ljust(length, b"\0")
+            return bytes([0x12 if register == 0x75 else 0]).ljust(length, b"\0")
 
-    bus = SimulatedI2C(VirtualClock(START, 0), {0x68: Bmi270()})
-    with pytest.raises(WrongChip, match=r"no motion sensor that we know .* this is a BMI270"):
+    bus = SimulatedI2C(VirtualClock(START, 0), {0x68: Icm20602()})
+    with pytest.raises(WrongChip, match=r"no motion sensor that we know .* this is an ICM-20602"):
         find_imu(bus)
+
+
+def test_two_chips_at_one_address_are_thought_of():
+    class Both:
+        """An MPU-6500 and an ICM-42688-P: 0x70 and 0x47."""
+
+        def answers(self):
+            return True
+
+        def write(self, register, data, at_ns):
+            pass
+
+        def read(self, register, length, at_ns):
+            return bytes([0x40 if register == 0x75 else 0]).ljust(length, b"\0")
+
+    bus = SimulatedI2C(VirtualClock(START, 0), {0x68: Both()})
+    with pytest.raises(WrongChip, match=r"another chip, or two that answer at once .*DS3231"):
+        find_imu(bus)
+
+
+@pytest.mark.parametrize("name", [name for name in FACTS if name != "ICM-20948"])
+def test_looking_for_a_chip_writes_to_none(name):
+    bench = Bench(name)
+    if name in ("BMI160", "BMI270"):  # an offset, where an ICM-42688-P selects banks
+        bench.bus.write(bench.errors.address, 0x76, 0x02)
+    transfer = bench.bus.transfer
+
+    def reading_only(address, out, read_length=0):
+        assert len(out) == 1
+        return transfer(address, out, read_length)
+
+    bench.bus.transfer = reading_only
+    assert find_imu(bench.bus).name == name
+
+
+def test_an_lsm9ds1_beside_an_mpu_6050_is_found_by_its_name():
+    """Both say 0x68, in registers of their own."""
+    mpu, lsm = Bench("MPU-6050"), Bench("LSM9DS1")
+    bus = SimulatedI2C(lsm.clock, {0x68: mpu.chip, 0x6A: lsm.chip})
+    assert find_imu(bus).name == "MPU-6050"
+    assert find_imu(bus, "LSM9DS1").name == "LSM9DS1"
+
+
+def test_an_lsm9ds1_has_what_it_has_and_says_so():
+    bench = Bench("LSM9DS1")
+    bench.configure(rate_hz=60.0, gyro_range_dps=1000.0)
+    description = bench.imu.description
+    assert description["gyro_range_dps"] == 2000.0
+    assert description["rate_hz"] == 59.5
+    assert description["gyro_bandwidth_hz"] == 19
+    assert description["accel_bandwidth_hz"] == 50  # none is narrower
+
+
+@pytest.mark.parametrize("fifos", [0.9, 1.3, 2.9, 4.2])
+def test_a_bmi270_with_the_short_file_has_a_longer_fifo_which_confuses_nobody(
+    tmp_path, monkeypatch, fifos
+):
+    path = tmp_path / "short.bin"
+    path.write_bytes(bytes(328))
+    monkeypatch.setenv("CAMMCORDER_BMI270", str(path))
+    bench = Bench("BMI270", steep)
+    bench.configure(gyro_range_dps=2000.0)
+    before = bench.poll(3)
+    bench.stall(fifos * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
+    bursts = before + bench.poll(1)
+    numbers, counts = bench.numbers(bursts), counts_of(bursts)
+    assert np.array_equal(numbers, counts)
+    assert sum(burst.lost for burst in bursts) == np.diff(numbers).max() - 1
+    assert (np.diff(numbers).max() > 1) == (fifos > 1)
 
 
 class HeldBus(SimulatedI2C):
@@ -468,5 +608,5 @@ def test_a_bus_that_is_stuck_ends_the_search():
 
 def test_an_unknown_name_lists_those_that_there_are():
     bus = SimulatedI2C(VirtualClock(START, 0), {})
-    with pytest.raises(UsageError, match="no driver for 'BNO085'; there are: auto, MPU-6050"):
-        find_imu(bus, "BNO085")
+    with pytest.raises(UsageError, match="no driver for 'BMI323'; there are: auto, MPU-6050"):
+        find_imu(bus, "BMI323")

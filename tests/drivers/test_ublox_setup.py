@@ -17,6 +17,7 @@ from hw_sim.clock import VirtualClock
 from hw_sim.receiver import SimulatedReceiver
 from hw_sim.scenario import load_scenario
 from hw_sim.trajectory import Trajectory
+from hw_sim.ublox_control import UbloxControl
 
 WALK = load_scenario("walk")
 START = 77_000_000_000
@@ -25,6 +26,7 @@ MODULES = {
     "M8": {"firmware": "SPG 3.01", "hardware": "00080000", "protocol": "18.00"},
     "M9": {"firmware": "SPG 4.04", "hardware": "00190000", "protocol": "32.01"},
     "M10": {"firmware": "SPG 5.10", "hardware": "000A0000", "protocol": "34.10"},
+    "F9": {"firmware": "HPG 1.13", "hardware": "00190000", "protocol": "27.12"},
 }
 
 
@@ -63,7 +65,7 @@ def fixes_of(receiver, clock, seconds):
 
 
 @pytest.mark.parametrize("baud", USUAL_BAUD_RATES)
-@pytest.mark.parametrize("generation", ["M8", "M9", "M10"])
+@pytest.mark.parametrize("generation", ["M8", "M9", "M10", "F9"])
 def test_a_fresh_receiver_says_nav_pvt_ten_times_a_second(rig, caplog, generation, baud):
     source, clock = rig(generation, baud)
     receiver = GpsReceiver(source.path, 115_200, clock, rate_hz=10)
@@ -88,6 +90,56 @@ def test_settings_go_to_ram_and_nowhere_else(rig, generation):
     GpsReceiver(source.path, 115_200, clock, rate_hz=5).close()
     assert source.control.period_ms == 200
     assert not source.control.stored
+
+
+@pytest.mark.parametrize("generation", ["M8", "M9", "M10", "F9"])
+@pytest.mark.parametrize(("model", "code"), [("automotive", 4), ("airborne1g", 6), (None, 0)])
+def test_the_dynamic_model_is_told_to_each_generation(rig, caplog, generation, model, code):
+    source, clock = rig(generation, 115_200)
+    GpsReceiver(source.path, 115_200, clock, rate_hz=10, model=model).close()
+    assert source.control.dynamic_model == code
+    assert caplog.records == []
+
+
+def test_a_model_that_is_refused_is_told_and_the_rest_holds(rig, caplog):
+    source, clock = rig("M8", 115_200)
+    receiver = GpsReceiver(source.path, 115_200, clock, rate_hz=10, model="bike")
+    [warning] = caplog.records
+    assert warning.getMessage().endswith("the receiver refuses CFG-NAV5")
+    assert len(fixes_of(receiver, clock, 3)) > 20
+    receiver.close()
+
+
+PVT_UART1, PVT_UART2 = 0x20910007, 0x20910008
+
+
+@pytest.mark.parametrize("baud", [9600, 38_400, 115_200])
+def test_an_f9_at_its_second_uart_is_set_up_there_and_nowhere_else(rig, caplog, baud):
+    source, clock = rig("F9", baud)
+    second = UbloxControl("F9", baud=baud, period_ms=1000, ubx=False, nmea=True, port="UART2")
+    source.control, source._line.answer = second, second.hear
+    receiver = GpsReceiver(source.path, 115_200, clock, rate_hz=10)
+    assert len(fixes_of(receiver, clock, 2)) > 15
+    assert (second.baud, second.nmea) == (115_200, False)
+    # The other UART may have a radio with corrections.
+    assert second._settings[PVT_UART2] == 1
+    assert second._settings[PVT_UART1] == 0
+    assert second._settings[BAUD] == 38_400
+    assert caplog.records == []
+    receiver.close()
+
+
+def test_a_receiver_with_keys_that_does_not_tell_its_port_is_told_for_all(rig, caplog):
+    source, clock = rig("F9", 38_400)
+    second = UbloxControl("F9", baud=38_400, period_ms=1000, ubx=False, nmea=True, port="UART2")
+    second._model = dataclasses.replace(second._model, messages=False)
+    source.control, source._line.answer = second, second.hear
+    receiver = GpsReceiver(source.path, 115_200, clock, rate_hz=10)
+    assert len(fixes_of(receiver, clock, 2)) > 15
+    assert second._settings[PVT_UART1] == second._settings[PVT_UART2] == 1
+    assert second.baud == 115_200
+    assert caplog.records == []
+    receiver.close()
 
 
 @pytest.mark.parametrize("baud", [9600, 115_200, 460_800])

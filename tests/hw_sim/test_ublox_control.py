@@ -71,6 +71,33 @@ def test_each_generation_takes_its_own_language(generation, messages, keys):
     )
 
 
+@pytest.mark.parametrize(("generation", "refused"), [("M8", 10), ("F9", 13)])
+def test_the_dynamic_model_is_taken_where_there_is_one_of_that_number(generation, refused):
+    receiver = control(generation)
+    for code, answer in ((4, "ACK-ACK"), (1, "ACK-NAK"), (refused, "ACK-NAK")):
+        message = UBXMessage("CFG", "CFG-NAV5", SET, dyn=1, dynModel=code)
+        assert verdict(receiver, message) == answer
+        assert receiver.dynamic_model == 4
+    assert verdict(receiver, UBXMessage("CFG", "CFG-NAV5", SET, dyn=0, dynModel=2)) == "ACK-ACK"
+    assert receiver.dynamic_model == 4
+
+
+def test_what_is_set_at_another_uart_changes_nothing_at_ours():
+    receiver = UbloxControl("F9", baud=9600, period_ms=1000, ubx=False, nmea=True, port="UART2")
+    other = UBXMessage.config_set(
+        1, 0, [("CFG_UART1_BAUDRATE", 460_800), ("CFG_MSGOUT_UBX_NAV_PVT_UART1", 1)]
+    )
+    assert verdict(receiver, other) == "ACK-ACK"
+    assert (receiver.baud, receiver.ubx) == (9600, False)
+    own = UBXMessage.config_set(
+        1, 0, [("CFG_UART2_BAUDRATE", 460_800), ("CFG_MSGOUT_UBX_NAV_PVT_UART2", 1)]
+    )
+    assert verdict(receiver, own) == "ACK-ACK"
+    assert (receiver.baud, receiver.ubx) == (460_800, True)
+    port, _ = ask(receiver, UBXMessage("CFG", "CFG-PRT", POLL))
+    assert port.portID == 2
+
+
 def test_an_acknowledgement_names_what_it_acknowledges():
     [answer] = ask(control("M8"), RATE)
     assert (answer.clsID, answer.msgID) == (0x06, 0x08)
