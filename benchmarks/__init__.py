@@ -2,6 +2,7 @@
 
     python -m benchmarks.reading [CLIP]     cammcorder and other people's readers on the same clips
     python -m benchmarks.writing            recordings to a real disk
+    python -m benchmarks.recording          what a recording costs while it runs, stage by stage
     python -m benchmarks.clocks             stamps of a simulated sensor against the truth
 
 Each measurement of cost is a process of its own. Nothing is asserted: figures are those of the

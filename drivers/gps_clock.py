@@ -37,6 +37,7 @@ class GpsClock:
         self._by_pulses = ClockFit(1.0, _CRYSTAL, _DRIFT_PPM)
         self._pulse_number: int | None = None
         self._newest_arrival_ns = 0
+        self._latency_ns: tuple[int, int] | None = None  # least and most, by the pulses
 
     @property
     def settled(self) -> bool:
@@ -49,6 +50,10 @@ class GpsClock:
         earliest_ns = fix.arrival_ns - self._latency.longest_ns
         latest_ns = fix.arrival_ns - self._latency.shortest_ns
         self._by_messages.observe(fix.gps_time_ns, earliest_ns, latest_ns, _SERIAL_NOISE_NS)
+        if self._by_pulses.locked:
+            late_ns = fix.arrival_ns - int(self.times(np.array([fix.gps_time_ns]))[0])
+            least_ns, most_ns = self._latency_ns or (late_ns, late_ns)
+            self._latency_ns = min(least_ns, late_ns), max(most_ns, late_ns)
 
     def take_pulse(self, number: int, t_ns: int) -> None:
         """Learn from a pulse, unless it was taken before or it is not sure of which second it is.
@@ -73,8 +78,10 @@ class GpsClock:
         """What the clip should remember: what the stamps rest on, and how well."""
         by_pulses = self._by_pulses.locked
         fit = self._by_pulses if by_pulses else self._by_messages
+        measured = {} if self._latency_ns is None else {"latency_ns": list(self._latency_ns)}
         return {
             "stamped_by": "time pulse" if by_pulses else "arrival of messages",
             "latency_assumed_ns": [self._latency.shortest_ns, self._latency.longest_ns],
+            **measured,
             "clock_fit": asdict(fit.statistics),
         }

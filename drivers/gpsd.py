@@ -1,4 +1,8 @@
-"""Fixes from gpsd, where it holds the receiver: its JSON reports over TCP.
+"""Fixes from gpsd, where it holds the receiver: the receiver's own bytes and gpsd's reports.
+
+gpsd passes on what the receiver says, byte for byte (`raw` 2): whole packets between its reports.
+Where they bring records of type 6, these are exactly those of a receiver at a port of ours. Of
+others (a binary language of another maker, NMEA without accuracies) gpsd's reports are taken.
 
 A TPV report has what NAV-PVT has, by the names of gpsd's json.adoc: `altHAE` above the ellipsoid,
 `eph` and `epv`, velocity by `velE velN velD` or by `speed`, `track` and `climb`, `eps`. What gpsd
@@ -22,16 +26,19 @@ from camm.gps_time import gps_ns_from_utc
 from camm.packets import PacketType, empty_values
 from drivers.clock import Clock
 from drivers.errors import DeviceError
+from drivers.gps_decoder import GpsDecoder
 from drivers.gps_fix import GpsFix
+from drivers.gps_messages import REPORT, Message, MessageCutter
 from drivers.pps import realtime_offset_ns
 from drivers.receiver import GpsStatistics
 
 _DEFAULT_PORT = 2947
 _CONNECT_S = 3.0
 _QUIET_NS = 200_000_000
-_WATCH = b'?WATCH={"enable":true,"json":true,"pps":true}\n'
+_WATCH = b'?WATCH={"enable":true,"json":true,"pps":true,"raw":2}\n'
 _CHUNK = 65_536
-_LONGEST_LINE = 65_536  # gpsd's own is a sixth of it
+_OUTDATED_NS = 2_000_000_000
+"""So long after the receiver's own last fix, gpsd's account of it is better than none."""
 _NOT_AS_DOCUMENTED = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 """What comes of a line that is no JSON, or of a report that is not as in gpsd's json.adoc."""
 _FIX_2D, _FIX_3D = 2, 3
@@ -54,13 +61,13 @@ class GpsdReceiver:
         self._identity: dict[str, str] = {}
         self._socket = _connect(url)
         self._here = self._socket.getpeername()[0] in ("127.0.0.1", "::1")
-        self._buffer = bytearray()
-        self._arrival_ns = 0
-        self._messages = self._damaged = self._fixes = 0
-        self._stray = 0
+        self._cutter = MessageCutter(reports=True)
+        self._decoder = GpsDecoder()
+        self._damaged = self._fixes = 0  # of gpsd's reports
         self._pulse: tuple[int, int] | None = None
         self._held: GpsFix | None = None  # until gpsd begins another epoch, or pauses
         self._told_ns = 0
+        self._own_ns: int | None = None  # GPS time of the newest fix by the receiver's own bytes
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -70,15 +77,21 @@ class GpsdReceiver:
     @property
     def statistics(self) -> GpsStatistics:
         """A snapshot of the counters."""
-        return GpsStatistics(self._messages, self._damaged, self._stray, self._fixes)
+        counted = self._decoder.statistics(self._cutter.counts)
+        return replace(counted, damaged=counted.damaged + self._damaged, fixes=self._fixes)
 
     def read(self) -> GpsFix | None:
-        """Wait for the next report; its fix, or None where it gave none. Call it again.
+        """Wait for the next message; its fix, or None where it gave none. Call it again.
 
         DeviceError where gpsd has gone.
         """
-        line = self._line()
-        fix = self._finish() if line is None else self._take_apart(line)
+        message = self._message()
+        if message is None:
+            fix = self._own(self._decoder.finish()) or self._finish()
+        elif message.raw.startswith(REPORT):
+            fix = self._take_apart(message)
+        else:
+            fix = self._own(self._decoder.take(message))
         self._fixes += fix is not None
         return fix
 
@@ -90,46 +103,45 @@ class GpsdReceiver:
         """Hang up. May be called twice."""
         self._socket.close()
 
-    def _line(self) -> bytes | None:
-        """The next whole line; None where none comes for a while."""
-        while (end := self._buffer.find(b"\n")) < 0:
-            if len(self._buffer) > _LONGEST_LINE:
-                self._damaged += 1
-                self._buffer.clear()
+    def _message(self) -> Message | None:
+        """The next report or packet; None where none comes for a while."""
+        while (message := self._cutter.next()) is None:
             until_ns = self._clock.now_ns() + _QUIET_NS
             if not self._clock.wait_readable(self._socket.fileno(), until_ns):
                 return None
-            if not self._buffer:
-                self._arrival_ns = self._clock.now_ns()
+            now_ns = self._clock.now_ns()
             try:
                 chunk = self._socket.recv(_CHUNK)
             except OSError as error:
                 raise DeviceError(errno.EIO, f"{self.name} went away: {error.strerror}") from None
             if not chunk:
                 raise DeviceError(errno.EIO, f"{self.name} hung up: is gpsd still running?")
-            self._buffer += chunk
-        line = bytes(self._buffer[: end + 1])
-        del self._buffer[: end + 1]
-        return line
+            self._cutter.add(chunk, now_ns)
+        return message
 
-    def _take_apart(self, line: bytes) -> GpsFix | None:
-        if not line.startswith(b"{"):
-            self._stray += len(line)
+    def _own(self, fix: GpsFix | None) -> GpsFix | None:
+        """A fix by the receiver's own bytes, if it is better than what gpsd tells of it."""
+        if fix is None or fix.kind is not PacketType.GPS:
             return None
+        self._own_ns = fix.gps_time_ns
+        self._held = None
+        return fix
+
+    def _take_apart(self, message: Message) -> GpsFix | None:
         try:
-            fix = self._take(json.loads(line))
+            return self._take(json.loads(message.raw), message.arrival_ns)
         except _NOT_AS_DOCUMENTED:
             self._damaged += 1
             return None
-        self._messages += 1
-        return fix
 
-    def _take(self, report: Mapping[str, Any]) -> GpsFix | None:
+    def _take(self, report: Mapping[str, Any], arrival_ns: int) -> GpsFix | None:
         """Note what a report says; the fix of the epoch before, where it begins another."""
         match report["class"]:
             case "TPV":
-                fix = fix_from_tpv(report, self._arrival_ns)
+                fix = fix_from_tpv(report, arrival_ns)
                 return self._hold(fix) if fix is not None else None
+            case "SKY" if self._own_ns is None:
+                self._decoder.tell_sky(report.get("uSat"), report.get("pdop"))
             case "PPS" if self._here:
                 clock_ns = int(report["clock_sec"]) * 1_000_000_000 + int(report["clock_nsec"])
                 self._pulse = int(report["real_sec"]), clock_ns - realtime_offset_ns()
@@ -145,6 +157,8 @@ class GpsdReceiver:
     def _hold(self, fix: GpsFix) -> GpsFix | None:
         """An epoch may be reported in several steps: the last knows most, the first was in time."""
         held = self._held
+        if self._own_ns is not None and fix.gps_time_ns < self._own_ns + _OUTDATED_NS:
+            return None
         if held is not None and fix.gps_time_ns == held.gps_time_ns:
             self._held = replace(fix, arrival_ns=held.arrival_ns)
             return None

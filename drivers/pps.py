@@ -55,7 +55,8 @@ class PpsDevice:
         except OSError as error:
             reason = {
                 errno.ENOENT: f"there is no {path}: is pps-gpio in config.txt?",
-                errno.EACCES: f"no permission for {path}: a udev rule must give it to a group",
+                errno.EACCES: f"no permission for {path}: install systemd/70-cammcorder.rules "
+                "and add this user to the group dialout",
             }.get(error.errno or 0, f"{path} cannot be opened: {error.strerror}")
             raise DeviceError(error.errno or errno.EIO, reason) from None
 

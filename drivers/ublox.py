@@ -4,6 +4,10 @@ Everything goes to the receiver's RAM: switched off and on it is as it was. Rece
 23.01 on (M9, M10, F9) take CFG-VALSET, those before CFG-RATE, CFG-MSG and CFG-PRT (interface
 descriptions of u-blox M8, UBX-13003221, and M9, UBX-19035940, sections UBX-CFG and UBX-ACK).
 
+A receiver with several ports is told for the one that we are at, which CFG-PRT tells; the others
+may have a radio or another host behind them. Where it does not tell, as an M10, it is told for all
+that it may be.
+
 The traps: the baud rate is changed last, and the acknowledgement of that comes at the one rate or
 the other, so traffic alone tells whether it has worked. A new receiver speaks at 9600 or 38400 baud
 what at 10 fixes a second does not fit.
@@ -18,7 +22,9 @@ from dataclasses import dataclass
 
 from pyubx2 import POLL, SET, UBXMessage
 
-from drivers.gps_line import GpsLine, Message
+from drivers.gps_line import GpsLine
+from drivers.gps_messages import UBX, Message
+from drivers.receiver import DynamicModel
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +40,8 @@ _TRAFFIC_NS = 2_200_000_000  # two epochs of a receiver that stayed at one fix a
 _VALSET_SINCE = 23.01
 _RAM = 1
 _UBX_ALONE = b"\x01\x00"  # mask of protocols in CFG-PRT
-_UART_PORTS = (1, 2)
+_PORTS = {1: "UART1", 2: "UART2", 3: "USB"}
+_UARTS = {"UART1", "UART2"}
 _UART1_PORT = bytes.fromhex("01000000c0080000802500000300010000000000")
 """CFG-PRT of a receiver that does not tell its own: UART 1, 8 data bits, no parity, 1 stop bit."""
 
@@ -43,6 +50,21 @@ _CFG_PRT = b"\xb5\x62\x06\x00"
 _NAV_PVT = b"\xb5\x62\x01\x07"
 _ACK = b"\xb5\x62\x05\x01"
 _NAK = b"\xb5\x62\x05\x00"
+
+
+_DYNAMIC_MODELS: Mapping[DynamicModel, int] = {
+    "portable": 0,
+    "stationary": 2,
+    "pedestrian": 3,
+    "automotive": 4,
+    "sea": 5,
+    "airborne1g": 6,
+    "airborne2g": 7,
+    "airborne4g": 8,
+    "wrist": 9,
+    "bike": 10,
+}
+"""In CFG-NAV5 and CFG-NAVSPG-DYNMODEL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +113,10 @@ def identity_from_mon_ver(raw: bytes) -> UbloxIdentity:
     return UbloxIdentity(software, hardware, tuple(extensions))
 
 
-def set_up(line: GpsLine, rate_hz: int) -> Mapping[str, str]:
+def set_up(line: GpsLine, rate_hz: int, model: DynamicModel | None = None) -> Mapping[str, str]:
     """Have a u-blox receiver send NAV-PVT alone, `rate_hz` times a second; what it says of itself.
+
+    `model` says how what carries it moves; None leaves that as it is.
 
     The line's own baud rate is the one wanted; the receiver is looked for at the others too, and
     brought to it. One that does not answer is left alone, with the line at a rate at which it was
@@ -108,9 +132,9 @@ def set_up(line: GpsLine, rate_hz: int) -> Mapping[str, str]:
         )
         return {}
     if identity.protocol >= _VALSET_SINCE:
-        refused = _configure_by_keys(line, rate_hz, wanted_baud)
+        refused = _configure_by_keys(line, rate_hz, model, wanted_baud)
     else:
-        refused = _configure_by_messages(line, rate_hz, wanted_baud)
+        refused = _configure_by_messages(line, rate_hz, model, wanted_baud)
     if refused:
         _log.warning("%s: the receiver refuses %s", line.name, ", ".join(refused))
     elif not _says(line, _NAV_PVT):
@@ -129,47 +153,49 @@ def find(line: GpsLine) -> UbloxIdentity | None:
     for baud in dict.fromkeys((first, *USUAL_BAUD_RATES)):
         if baud != line.baud:
             line.baud = baud
-        before = line.messages
+        before = line.counts.messages
         for _ in range(_ATTEMPTS):
             line.write(poll)
             for message in _messages(line, _ANSWER_NS):
                 if message.raw.startswith(_MON_VER):
                     return identity_from_mon_ver(message.raw)
-        if line.messages > before:
+        if line.counts.messages > before:
             return None
     line.baud = first
     return None
 
 
-def _configure_by_keys(line: GpsLine, rate_hz: int, baud: int) -> list[str]:
+def _configure_by_keys(
+    line: GpsLine, rate_hz: int, model: DynamicModel | None, baud: int
+) -> list[str]:
     """M9 and later; the names of what was refused."""
-    groups: dict[str, list[tuple[str, int]]] = {
-        "UART1": [
-            ("CFG_MSGOUT_UBX_NAV_PVT_UART1", 1),
-            ("CFG_UART1OUTPROT_UBX", 1),
-            ("CFG_UART1OUTPROT_NMEA", 0),
-        ],
-        "USB": [  # which M10 has not
-            ("CFG_MSGOUT_UBX_NAV_PVT_USB", 1),
-            ("CFG_USBOUTPROT_UBX", 1),
-            ("CFG_USBOUTPROT_NMEA", 0),
-        ],
-        "rate": [("CFG_RATE_MEAS", 1000 // rate_hz), ("CFG_RATE_NAV", 1)],
+    own = _own_port(line)
+    ports = [_PORTS[own[0]]] if own is not None and own[0] in _PORTS else list(_PORTS.values())
+    at_port = {
+        name: [
+            (f"CFG_MSGOUT_UBX_NAV_PVT_{name}", 1),
+            (f"CFG_{name}OUTPROT_UBX", 1),
+            (f"CFG_{name}OUTPROT_NMEA", 0),
+        ]
+        for name in ports
     }
-    done = {
-        name: _tell(line, UBXMessage.config_set(_RAM, 0, keys).serialize())
-        for name, keys in groups.items()
-    }
-    done["UART1"] = done.pop("USB") or done["UART1"]  # the one that we are at is enough
-    if line.baud != baud:
-        switch = UBXMessage.config_set(_RAM, 0, [("CFG_UART1_BAUDRATE", baud)]).serialize()
-        done["baud rate"] = _change_baud(line, switch, baud)
+    taken = [_set(line, keys) for keys in at_port.values()]
+    done = {" or ".join(ports): any(taken)}
+    done["rate"] = _set(line, [("CFG_RATE_MEAS", 1000 // rate_hz), ("CFG_RATE_NAV", 1)])
+    if model is not None:
+        done["model"] = _set(line, [("CFG_NAVSPG_DYNMODEL", _DYNAMIC_MODELS[model])])
+    if line.baud != baud and (uarts := [name for name in ports if name in _UARTS]):
+        done["baud rate"] = any(
+            _change_baud(line, _valset([(f"CFG_{name}_BAUDRATE", baud)]), baud) for name in uarts
+        )
     return [f"CFG-VALSET ({name})" for name, taken in done.items() if not taken]
 
 
-def _configure_by_messages(line: GpsLine, rate_hz: int, baud: int) -> list[str]:
+def _configure_by_messages(
+    line: GpsLine, rate_hz: int, model: DynamicModel | None, baud: int
+) -> list[str]:
     """u-blox 6 to M8; the names of what was refused."""
-    port = bytearray(_own_port(line))
+    port = bytearray(_own_port(line) or _UART1_PORT)
     port[14:16] = _UBX_ALONE
     steps = {
         "CFG-MSG": UBXMessage("CFG", "CFG-MSG", SET, payload=b"\x01\x07\x01"),  # at our own port
@@ -178,8 +204,11 @@ def _configure_by_messages(line: GpsLine, rate_hz: int, baud: int) -> list[str]:
             "CFG", "CFG-RATE", SET, measRate=1000 // rate_hz, navRate=1, timeRef=0
         ),
     }
+    if model is not None:
+        code = _DYNAMIC_MODELS[model]
+        steps["CFG-NAV5"] = UBXMessage("CFG", "CFG-NAV5", SET, dyn=1, dynModel=code)
     refused = [name for name, step in steps.items() if not _tell(line, step.serialize())]
-    if line.baud != baud and port[0] in _UART_PORTS:
+    if line.baud != baud and _PORTS.get(port[0]) in _UARTS:
         port[8:12] = baud.to_bytes(4, "little")
         switch = UBXMessage("CFG", "CFG-PRT", SET, payload=bytes(port)).serialize()
         if not _change_baud(line, switch, baud):
@@ -187,13 +216,27 @@ def _configure_by_messages(line: GpsLine, rate_hz: int, baud: int) -> list[str]:
     return refused
 
 
-def _own_port(line: GpsLine) -> bytes:
-    """The settings of the port at which we are: the payload of CFG-PRT."""
+def _own_port(line: GpsLine) -> bytes | None:
+    """The settings of the port at which we are: the payload of CFG-PRT. None where it is not told.
+
+    Receivers that take keys may have CFG-PRT still, for asking.
+    """
     line.write(UBXMessage("CFG", "CFG-PRT", POLL).serialize())
     for message in _messages(line, _ACKNOWLEDGEMENT_NS):
         if message.raw.startswith(_CFG_PRT) and len(message.raw) == 8 + len(_UART1_PORT):
             return message.raw[6:-2]
-    return _UART1_PORT
+        if message.raw.startswith(_NAK) and message.raw[6:8] == _CFG_PRT[2:]:
+            return None
+    return None
+
+
+def _valset(keys: list[tuple[str, int]]) -> bytes:
+    return bytes(UBXMessage.config_set(_RAM, 0, keys).serialize())
+
+
+def _set(line: GpsLine, keys: list[tuple[str, int]]) -> bool:
+    """Set keys, all or none of them; False where that is refused or never answered."""
+    return _tell(line, _valset(keys))
 
 
 def _tell(line: GpsLine, message: bytes) -> bool:
@@ -217,7 +260,7 @@ def _change_baud(line: GpsLine, message: bytes, baud: int) -> bool:
         for _ in _messages(line, _SWITCHING_NS):
             pass
         line.baud = baud
-        if _says(line, b"\xb5\x62"):
+        if _says(line, UBX):
             return True
         line.baud = before
     find(line)

@@ -58,6 +58,8 @@ def test_force_replaces_it_once_the_new_one_is_there(run, tmp_path):
         (["--sim", "walk", "--replay", "x.log", "-o", "x.mp4"], ["--sim"]),
         (["--replay", "nothing.log", "-o", "x.mp4"], ["nothing.log"]),
         (["--replay-video", "nothing.mp4", "-o", "x.mp4"], ["nothing.mp4"]),
+        (["--replay-video", "x.mp4", "--replay-exact", "-o", "x.mp4"], ["--replay LOG"]),
+        (["--replay", ".", "-o", "x.mp4"], ["no tables"]),
         (["--sim", "walk", "-o", "no/such/folder/x.mp4"], ["no/such/folder", "make it"]),
         (["--sim", "walk", "-o", "."], ["is a folder"]),
         (["--sim", "walk", "--filter", "kalmann", "-o", "x.mp4"], ["kalmann", "vqf"]),
@@ -69,6 +71,15 @@ def test_force_replaces_it_once_the_new_one_is_there(run, tmp_path):
         (["--i2c", "1", "--imu-rate", "-5", "-o", "x.mp4"], ["imu.rate_hz", "greater than 0"]),
         (["--gps", "/dev/null", "--imu", "MPU-9250", "-o", "x.mp4"], ["MPU-9250", "--i2c N"]),
         (["--i2c", "1", "--pps", "/dev/pps0", "-o", "x.mp4"], ["--pps", "--gps PORT"]),
+        (["--i2c", "1", "--gps-model", "sea", "-o", "x.mp4"], ["--gps-model", "--gps PORT"]),
+        (
+            ["--gps", "/x", "--gps-model", "car", "-o", "x.mp4"],
+            ["gps.model", "'automotive'", "car"],
+        ),
+        (
+            ["--gps", "/x", "--gps-model", "sea", "--gps-rate", "0", "-o", "x.mp4"],
+            ["'sea'", "set up"],
+        ),
         (["--gps", "gpsd://here", "--pps", "/dev/pps0", "-o", "x.mp4"], ["gpsd", "by itself"]),
         (["--gps", "gpsd://here:many", "-o", "x.mp4"], ["gpsd://HOST:PORT"]),
     ],
@@ -181,7 +192,7 @@ def test_help_needs_nothing_heavy():
 
 
 def test_every_verb_has_help(run):
-    for verb in ("record", "extract", "info", "check", "report", "demo"):
+    for verb in ("record", "extract", "info", "check", "report", "demo", "sim"):
         done = run(verb, "--help")
         assert done.returncode == 0
         assert verb in done.stdout
