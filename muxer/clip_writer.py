@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class ClipWriter:
         self._file: RecordingFile | None = None
         self._written: Counter[PacketType] = Counter()
         self._frames = self._keyframes = self._fragments = self._bytes = 0
+        self.until_ns = zero_ns
+        """Everything from before this is in the file."""
+        self.slowest_write_s = 0.0
+        """The longest that a fragment has taken to be on the disk."""
 
     @property
     def begun(self) -> bool:
@@ -114,7 +119,10 @@ class ClipWriter:
             return
         if self._file is None:
             self._file = RecordingFile(self.path, self._track_specs(), self._about)
+        began = time.perf_counter()
         self._file.append(filled)
+        self.slowest_write_s = max(self.slowest_write_s, time.perf_counter() - began)
+        self.until_ns = piece.cut_ns
         self._fragments += 1
         self._bytes += sum(len(run.data) for run in filled)
 

@@ -51,6 +51,8 @@ def begin_at(zero_ns: int, blocks: Sequence[Samples]) -> list[Samples]:
 
 
 def _interpolated_start(zero_ns: int, samples: Samples) -> Samples:
+    if zero_ns in samples.t_ns:
+        return samples[samples.t_ns >= zero_ns]  # to the last bit, when a clip is filmed again
     before, after = samples[samples.t_ns <= zero_ns], samples[samples.t_ns > zero_ns]
     around = Samples.concatenate(samples.kind, [before[-1:], after[:1]])
     if samples.kind is PacketType.ANGLE_AXIS:

@@ -37,8 +37,8 @@ class Reel:
     grown to `longest_ns` or `largest` bytes is followed by another at the next key frame: what was
     measured before that picture is in the one, all else in the other.
 
-    When the disk fails, recording halts until `resume`; pictures that no clip could take are
-    counted in `missed`. All methods belong to one thread, which also waits for the disk.
+    Limits may be changed at any time. When the disk fails, recording halts until `resume`; pictures
+    that no clip could take are counted in `missed`. All methods belong to one thread, which also waits for the disk.
     """
 
     def __init__(
@@ -54,13 +54,14 @@ class Reel:
     ) -> None:
         self._assembly = Assembly(formats, sources=sources, start_ns=start_ns)
         self._clips = clips
-        self._pre_roll_ns = pre_roll_ns
-        self._longest_ns = longest_ns
-        self._largest = largest
+        self.pre_roll_ns = pre_roll_ns
+        self.longest_ns = longest_ns
+        self.largest = largest
         self._held: deque[Piece] = deque()
         self._before: Sequence[Samples] = ()  # the last samples before what is held
         self._clip: ClipWriter | None = None
         self._late_before: Counter[PacketType] = Counter()
+        self._written_until_ns = 0
         self._until_ns: int | None = None
         self.wanted = False
         self.halted = False
@@ -83,19 +84,28 @@ class Reel:
     def start(self, at_ns: int) -> None:
         """Record from `pre_roll_ns` before a moment on."""
         if not self.wanted:
-            self._forget_before(at_ns - self._pre_roll_ns)
+            self._forget_before(at_ns - self.pre_roll_ns)
             while self._held and self._held[0].zero_ns is None:
                 self._pass_on()
         self.wanted, self._until_ns = True, None
 
     def stop(self, at_ns: int) -> None:
         """Record up to a moment."""
-        if self.wanted:
+        if self.halted:
+            self.wanted, self._until_ns = False, None
+        elif self.wanted:
             self._until_ns = at_ns
             self._assembly.cut_at(at_ns)
 
+    def halt(self) -> None:
+        """End the clip where it is, as when there is no more room; `resume` goes on."""
+        if self.wanted:
+            self.halted = True
+            if self._clip is not None:
+                self._end(self._written_until_ns)
+
     def resume(self) -> None:
-        """Go on after the disk has failed: there is room again."""
+        """Go on after `halt`, or after the disk has failed."""
         self.halted = False
 
     def advance(self, now_ns: int) -> None:
@@ -134,7 +144,7 @@ class Reel:
                 self.wanted, self._until_ns = False, None
                 self._end(piece.cut_ns)
         if self._held and self._clip is None:
-            self._forget_before(self._held[-1].cut_ns - self._pre_roll_ns)
+            self._forget_before(self._held[-1].cut_ns - self.pre_roll_ns)
 
     def _write(self, piece: Piece) -> None:
         zero_ns = piece.zero_ns
@@ -151,9 +161,9 @@ class Reel:
             self._clip.write(replace(piece, samples=[*self._before, *piece.samples]))
 
     def _is_full(self, clip: ClipWriter, now_ns: int) -> bool:
-        if self._longest_ns is not None and now_ns - clip.zero_ns >= self._longest_ns:
+        if self.longest_ns is not None and now_ns - clip.zero_ns >= self.longest_ns:
             return True
-        return self._largest is not None and clip.statistics({}).bytes >= self._largest
+        return self.largest is not None and clip.statistics({}).bytes >= self.largest
 
     def _end(self, end_ns: int) -> None:
         statistics, clip = self.statistics(), self._clip
@@ -181,6 +191,7 @@ class Reel:
 
     def _pass_on(self) -> None:
         piece = self._held.popleft()
+        self._written_until_ns = piece.cut_ns
         self._before = [s[-1:] for s in piece.samples if s.kind is not PacketType.EXPOSURE]
 
 

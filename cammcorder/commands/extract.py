@@ -1,7 +1,8 @@
-"""Write a clip's metadata as CSV, GPX or JSON Lines.
+"""Write a clip's metadata as CSV, GPX, JSON Lines or Gyroflow's .gcsv.
 
 CSV gives a table for each packet type (walk.gyro.csv, walk.gps.csv, ...), GPX the track of the
-camera (walk.gpx), JSON Lines an object for every record in the order of the file (walk.jsonl).
+camera (walk.gpx), JSON Lines an object for every record in the order of the file (walk.jsonl),
+.gcsv the motion for Gyroflow (walk.gcsv).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         metavar="FORMATS",
         required=True,
-        help="csv, gpx, jsonl, or several of them divided by commas",
+        help="csv, gcsv, gpx, jsonl, or several of them divided by commas",
     )
     parser.add_argument(
         "--types",

@@ -23,8 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `record` can be told."""
     source = parser.add_argument_group("where the motion comes from")
     source.add_argument("--sim", metavar="SCENARIO", help='a simulated rig: "walk" or a TOML file')
-    source.add_argument("--replay", metavar="LOG", type=Path, help="a log of NMEA or UBX bytes")
-    source.add_argument("--replay-video", metavar="FILE", type=Path, help="a film beside the log")
+    source.add_argument(
+        "--replay",
+        metavar="LOG",
+        type=Path,
+        nargs="+",
+        help="recorded logs: NMEA or UBX bytes, a clip of any maker, what `extract` makes of one "
+        "(CSV by folder or stem, JSON Lines), or Gyroflow's .gcsv",
+    )
+    source.add_argument(
+        "--replay-video", metavar="FILE", type=Path, help="a film beside the log (a clip's own)"
+    )
+    source.add_argument(
+        "--replay-exact",
+        action="store_true",
+        help="hand recorded motion over as it is, and not through the registers of a chip",
+    )
     add_rig_arguments(source)
     parser.add_argument("-o", "--output", metavar="CLIP", type=Path, required=True)
     parser.add_argument("--force", action="store_true", help="replace CLIP if it exists")
@@ -50,7 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="copy the clip if need be so that its moov is in front (done anyway where the file "
         "system can without copying)",
     )
-    parser.add_argument("--filter", default="vqf", help="orientation: vqf (default) or madgwick")
+    parser.add_argument(
+        "--filter",
+        default="vqf",
+        help="orientation: %(default)s, madgwick, or chip for that of a sensor with its own",
+    )
 
 
 def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
@@ -105,6 +123,12 @@ def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
         "(%(default)s)",
     )
     source.add_argument(
+        "--gps-model",
+        metavar="MODEL",
+        help="how what carries a u-blox moves: portable, pedestrian, automotive, bike, sea, "
+        "airborne1g, ... (left as it is)",
+    )
+    source.add_argument(
         "--gps-latency",
         metavar="MIN..MAX",
         type=_latency,
@@ -147,13 +171,18 @@ def choose_rig(options: argparse.Namespace) -> Rig:
         )
     if options.speed is not None and wired:
         raise UsageError("--speed is for --sim and --replay: real sensors keep their own time")
+    if options.replay_exact and options.replay is None:
+        raise UsageError("--replay-exact goes with --replay LOG")
     speed = None if options.speed == 0 else options.speed or 1.0
-    from daemon.rig import hardware_rig, replay_rig, simulated_rig
+    from daemon.replay import replay_rig
+    from daemon.rig import hardware_rig, simulated_rig
 
     if options.sim is not None:
         return simulated_rig(options.sim, speed)
     if replayed:
-        return replay_rig(options.replay, options.replay_video, speed)
+        return replay_rig(
+            options.replay or [], options.replay_video, speed, exact=options.replay_exact
+        )
     return hardware_rig(configuration(options))
 
 
@@ -167,8 +196,9 @@ def configuration(options: argparse.Namespace) -> Configuration:
         for name in ("imu", "mount", "interrupt", "mag"):
             if (value := getattr(options, name)) not in (None, "auto"):
                 raise UsageError(f"--{name} {value}: say on which bus with --i2c N")
-    if options.gps is None and options.pps is not None:
-        raise UsageError("--pps goes with --gps PORT")
+    for name in ("pps", "gps_model"):
+        if options.gps is None and getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --gps PORT")
     table: dict[str, object] = {}
     if options.i2c is not None:
         bus = f"/dev/i2c-{options.i2c}" if options.i2c.isdecimal() else options.i2c
@@ -191,6 +221,7 @@ def configuration(options: argparse.Namespace) -> Configuration:
             "rate_hz": options.gps_rate,
             "latency_ms": options.gps_latency,
             "pps": options.pps,
+            "model": options.gps_model,
         }
     return make(Configuration, table)
 

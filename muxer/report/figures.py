@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from camm import PacketType, Samples
+from camm.frames import heading_pitch_roll
 from muxer.clip import Clip
 from muxer.extract.gpx import with_fix
 from muxer.report.series import (
@@ -18,7 +19,6 @@ from muxer.report.series import (
     east_north,
     envelope,
     gaps,
-    heading_pitch_roll,
 )
 from muxer.report.svg import COLOURS, as_svg, panels, style
 

@@ -7,8 +7,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from camm.frames import from_angle_axis, to_matrix
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 POINTS = 2000
@@ -47,21 +45,6 @@ def gaps(t_s: Floats) -> npt.NDArray[np.bool_]:
     steps = np.diff(t_s)
     forward = steps[steps > 0]
     return steps > 2 * np.median(forward) if len(forward) else np.zeros(len(steps), np.bool_)
-
-
-def heading_pitch_roll(angle_axis: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
-    """Degrees of M = Ry(heading) Rx(pitch) Rz(roll), for vectors (N, 3) of CAMM type 0.
-
-    Heading is 0 to 360, clockwise from north; pitch -90 to 90, up; roll -180 to 180, right side
-    down.
-    """
-    with np.errstate(invalid="ignore"):  # an infinite angle has no direction: NaN
-        world_from_camera = to_matrix(from_angle_axis(angle_axis))
-    forward = world_from_camera[:, :, 2]
-    heading = np.degrees(np.arctan2(forward[:, 0], forward[:, 2])) % 360
-    pitch = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1)))
-    roll = np.degrees(np.arctan2(world_from_camera[:, 1, 0], world_from_camera[:, 1, 1]))
-    return heading, pitch, roll
 
 
 def east_north(latitude: Floats, longitude: Floats) -> tuple[Floats, Floats]:

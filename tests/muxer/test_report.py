@@ -12,11 +12,12 @@ pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
 from camm import PacketType, Samples, empty_values
+from camm.frames import heading_pitch_roll
 from muxer import reader
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
 from muxer.report import render
-from muxer.report.series import POINTS, east_north, envelope, gaps, heading_pitch_roll
+from muxer.report.series import POINTS, east_north, envelope, gaps
 from muxer.report.summary import remarks, sources
 
 HOSTILE = "<script>alert(1)</script>"
