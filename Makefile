@@ -35,6 +35,7 @@ format: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.writing
+	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.clocks
 
 fuzz: $(VENV)/test

@@ -15,7 +15,10 @@ from importlib import import_module
 
 from cammcorder import __version__
 
-VERBS = ("record", "extract", "info", "check", "repair", "report", "demo")
+VERBS = (
+    *("record", "extract", "info", "check", "repair", "report", "demo", "doctor", "sim"),
+    *("config", "daemon", "start", "stop", "status", "mark", "protect", "clips"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

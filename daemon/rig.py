@@ -1,4 +1,4 @@
-"""The rig: which devices a recording draws on, real or simulated or replayed."""
+"""The rig: which devices a recording draws on, real or simulated; `daemon.replay`: or replayed."""
 
 from __future__ import annotations
 
@@ -7,42 +7,48 @@ import math
 import os
 import platform
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from camm import CammError, UsageError
 from camm.frames import Array
 from daemon.configuration import (
     Configuration,
     GpsSettings,
     ImuSettings,
+    MagnetometerSettings,
     Mount,
 )
 from daemon.sources import CameraSource, GpsSource, ImuSource, MagSource, Source
-from drivers.bus import I2CBus, LinuxI2C
+from drivers.bus import I2CBus, open_bus
 from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock
+from drivers.errors import DeviceError
 from drivers.fifo import FifoImu
-from drivers.find import find_imu
+from drivers.find import FoundImu, find_imu
+from drivers.find_magnetometer import find_magnetometer
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import Latency
 from drivers.gpsd import GpsdReceiver
 from drivers.imu import Imu, Magnetometer
+from drivers.interrupt import GpioLine, Interrupt
 from drivers.pps import PpsDevice
 from drivers.receiver import Receiver
 from fusion.fuser import OrientationFuser
 
+if TYPE_CHECKING:
+    from daemon.log_sources import LogGps  # whoever replays nothing does without its readers
+
 _log = logging.getLogger(__name__)
 
-_MAG_RANGE_UT = 4912.0
 _NEARLY = 0.999  # of full scale: what reads more has probably been more
 _WARM_UP_NS = 3_000_000_000
 """After this long the clock fits hold to 0.1 ms and the filter knows up, down and north."""
-_DEFAULT_BAUD = 115_200
 
 
 def _nothing() -> None:
@@ -57,15 +63,20 @@ class Rig:
     `settings`    what that sensor is set to
     `serial`      number of the rig, where it has one
     `about`       what the clip should remember of the rig besides its sources
+    `bus`         that the inertial sensor is on, where it is on one
+    `log`         records of other kinds than those of a sensor
     `warm_up_ns`  how long the sensors run before the camera starts
+    `begins_ns`   when it starts, where that is known beforehand
     `begin`       called when it does
     """
 
     clock: Clock
-    imu: ImuSource | None = None
-    mag: MagSource | None = None
-    gps: GpsSource | None = None
+    imu: Source | None = None
+    mag: Source | None = None
+    gps: GpsSource | LogGps | None = None
+    log: Source | None = None
     camera: CameraSource | None = None
+    bus: I2CBus | None = None
     mount: Array = field(default_factory=lambda: np.eye(3))
     settings: ImuSettings = field(default_factory=ImuSettings)
     make: str = "cammcorder"
@@ -73,6 +84,7 @@ class Rig:
     serial: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     warm_up_ns: int = _WARM_UP_NS
+    begins_ns: int | None = None
     begin: Callable[[], None] = _nothing
     save_truth: Callable[[Path], None] | None = None
     holds: ExitStack = field(default_factory=ExitStack)
@@ -80,7 +92,7 @@ class Rig:
     @property
     def sensors(self) -> list[Source]:
         """All sources but the camera."""
-        found = (self.imu, self.mag, self.gps)
+        found = (self.imu, self.mag, self.gps, self.log)
         return [source for source in found if source is not None]
 
     @property
@@ -88,14 +100,23 @@ class Rig:
         """All sources, in the order in which they must be opened."""
         return [*self.sensors, *([self.camera] if self.camera is not None else [])]
 
+    def start_ns(self) -> int:
+        """When the camera starts, the sensors being open now."""
+        return self.clock.now_ns() + self.warm_up_ns if self.begins_ns is None else self.begins_ns
+
     def fuser(self, filter_name: str) -> OrientationFuser:
-        """What makes an orientation of the samples of this rig's sensors."""
+        """What makes an orientation of the samples of this rig's sensors, which are open.
+
+        Magnetometers keep back what saturates them.
+        """
+        about = {} if self.imu is None else self.imu.describe()
+        gyro_dps = float(about.get("gyro_range_dps", self.settings.gyro_range_dps))
+        accel_g = float(about.get("accel_range_g", self.settings.accel_range_g))
         return OrientationFuser(
             filter_name,
             self.mount,
-            gyro_limit=_NEARLY * math.radians(self.settings.gyro_range_dps),
-            accel_limit=_NEARLY * self.settings.accel_range_g * 9.80665,
-            mag_limit=_NEARLY * _MAG_RANGE_UT,
+            gyro_limit=_NEARLY * math.radians(gyro_dps),
+            accel_limit=_NEARLY * accel_g * 9.80665,
         )
 
     def __enter__(self) -> Self:
@@ -105,39 +126,100 @@ class Rig:
         self.holds.close()
 
 
-def _imu_source(bus: I2CBus, clock: Clock, settings: ImuSettings) -> tuple[FifoImu, ImuSource]:
+def _imu_source(
+    bus: I2CBus, clock: Clock, settings: ImuSettings, line: Interrupt | None
+) -> tuple[FoundImu, ImuSource]:
     """The motion sensor on the bus, as it was found, and what reads it.
 
     CammError where there is none, or another than the one asked for.
     """
     found = find_imu(bus, settings.chip)
+    return found, ImuSource(
+        "imu", clock, lambda clock: _configured(bus, found.name, clock, settings, line)
+    )
+
+
+def _missing_imu(rig: Rig, settings: ImuSettings) -> ImuSource:
+    """What looks for a motion sensor that is not there yet, nor perhaps its bus."""
+    line: Interrupt | None = None
 
     def imu(clock: Clock) -> Imu:
-        device = find_imu(bus, found.name)
-        device.configure(
-            clock,
-            rate_hz=settings.rate_hz,
-            gyro_range_dps=settings.gyro_range_dps,
-            accel_range_g=settings.accel_range_g,
-        )
-        return device
+        nonlocal line
+        if rig.bus is None:
+            line = _interrupt(rig, settings)
+            rig.bus = rig.holds.enter_context(open_bus(settings.bus))
+        return _configured(rig.bus, settings.chip, clock, settings, line)
 
-    return found, ImuSource("imu", clock, imu)
+    return ImuSource("imu", rig.clock, imu)
 
 
-def _packaged_magnetometer(bus: I2CBus, clock: Clock, imu: FifoImu) -> MagSource | None:
-    """What reads the magnetometer in the package of a motion sensor, where it has one."""
-    probe = imu.magnetometer
+def _interrupt(rig: Rig, settings: ImuSettings) -> Interrupt | None:
+    if settings.interrupt is None:
+        return None
+    return rig.holds.enter_context(closing(GpioLine(settings.interrupt)))
+
+
+def _configured(
+    bus: I2CBus, chip: str, clock: Clock, settings: ImuSettings, line: Interrupt | None
+) -> Imu:
+    device = find_imu(bus, chip)
+    configure = device.configure
+    if line is not None:
+        if not isinstance(device, FifoImu):
+            raise UsageError(f"{device.name} is read without an interrupt line: leave it out")
+        configure = partial(device.configure, interrupt=line)
+    configure(
+        clock,
+        rate_hz=settings.rate_hz,
+        gyro_range_dps=settings.gyro_range_dps,
+        accel_range_g=settings.accel_range_g,
+    )
+    return device
+
+
+def _mag_source(
+    bus: I2CBus,
+    clock: Clock,
+    imu: FoundImu,
+    imu_mount: Mount,
+    settings: MagnetometerSettings | None,
+) -> MagSource | None:
+    """What reads the magnetometer: that of `settings`, else the one in the IMU's package.
+
+    CammError where the one that is asked for is not there.
+    """
+    probe, turn = imu.magnetometer, np.eye(3)
+    if settings is not None:
+        chip = settings.chip
+        try:
+            chip = find_magnetometer(bus, chip).name
+        except DeviceError:
+            if settings.required:
+                raise
+        probe = partial(find_magnetometer, chip=chip)
+        if settings.mount is not None:
+            turn = imu_mount.matrix().T @ settings.mount.matrix()
     if probe is None:
         _log.warning("%s has no magnetometer: which way is north remains unknown", imu.name)
         return None
+    rate_hz = MagnetometerSettings().rate_hz if settings is None else settings.rate_hz
 
     def mag(clock: Clock) -> Magnetometer:
         device = probe(bus)
-        device.configure(clock)
+        device.configure(clock, rate_hz=rate_hz)
         return device
 
-    return MagSource("mag", clock, mag)
+    source = MagSource("mag", clock, mag, turn)
+    source.required = settings is not None and settings.required
+    return source
+
+
+def make_rig(configuration: Configuration) -> Rig:
+    """The rig that a file declares: of devices, or the simulator in their place."""
+    simulator, camera = configuration.simulator, configuration.camera
+    if simulator is None:
+        return hardware_rig(configuration, None if camera is None else Path(camera.file))
+    return simulated_rig(simulator.scenario, simulator.speed)
 
 
 def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig:
@@ -149,19 +231,39 @@ def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig
         clock,
         model=model or "rig",
         serial=serial,
-        about={"host": _known(host), "configuration": _said(configuration)},
+        about={"host": _known(host), "configuration": _devices(configuration)},
     )
     if configuration.imu is not None:
-        rig.settings = configuration.imu
-        rig.mount = rig.settings.mount.matrix()
-        bus = rig.holds.enter_context(LinuxI2C(configuration.imu.bus))
-        imu, rig.imu = _imu_source(bus, clock, rig.settings)
-        rig.mag = _packaged_magnetometer(bus, clock, imu)
+        _add_motion_sensors(rig, configuration.imu, configuration.magnetometer)
     if configuration.gps is not None:
         rig.gps = _gps_source(clock, configuration.gps)
     if video is not None:
         rig.camera = CameraSource(FileCamera(video, clock), clock)
+        rig.camera.required = configuration.camera is None or configuration.camera.required
     return rig
+
+
+def _add_motion_sensors(
+    rig: Rig, settings: ImuSettings, magnetometer: MagnetometerSettings | None
+) -> None:
+    """Those that are there; a motion sensor that comes later comes without a magnetometer."""
+    rig.settings = settings
+    rig.mount = settings.mount.matrix()
+    try:
+        line = _interrupt(rig, settings)
+        bus = rig.bus = rig.holds.enter_context(open_bus(settings.bus))
+        imu, rig.imu = _imu_source(bus, rig.clock, settings, line)
+        other = None if magnetometer is None else magnetometer.bus
+        mag_bus = bus if other is None else rig.holds.enter_context(open_bus(other))
+        rig.mag = _mag_source(mag_bus, rig.clock, imu, settings.mount, magnetometer)
+    except CammError as error:
+        rig.holds.close()
+        rig.bus = None
+        if settings.required or not isinstance(error, DeviceError):
+            raise
+        _log.warning("imu: %s", error)
+        rig.imu = _missing_imu(rig, settings)
+    rig.imu.required = settings.required
 
 
 def _gps_source(clock: Clock, settings: GpsSettings) -> GpsSource:
@@ -172,10 +274,12 @@ def _gps_source(clock: Clock, settings: GpsSettings) -> GpsSource:
         if port.startswith("gpsd://"):
             return GpsdReceiver(port, clock)
         pulse = None if settings.pps is None else partial(PpsDevice, settings.pps)
-        return GpsReceiver(port, settings.baud, clock, settings.rate_hz, pulse)
+        return GpsReceiver(port, settings.baud, clock, settings.rate_hz, pulse, settings.model)
 
     latency = Latency(round(least_ms * 1e6), round(most_ms * 1e6))
-    return GpsSource(clock, port, open_receiver, latency, identity=_usb_device(port))
+    source = GpsSource(clock, port, open_receiver, latency, identity=_usb_device(port))
+    source.required = settings.required
+    return source
 
 
 def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
@@ -188,7 +292,7 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     from hw_sim.scenario import load_scenario
 
     scenario = load_scenario(scenario_name)
-    clock = VirtualClock(_BOOTED_NS, int(scenario.start.timestamp() * 1e6) * 1000)
+    clock = VirtualClock(BOOTED_NS, int(scenario.start.timestamp() * 1e6) * 1000)
     simulated = SimulatedRig(scenario, clock)
     settings = ImuSettings(mount=Mount(**asdict(scenario.mount)))
     rig = Rig(
@@ -206,8 +310,16 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
     rig.begin = begin
     rig.holds.callback(simulated.close)
     simulated.start()
-    imu, rig.imu = _imu_source(simulated.bus, clock, settings)
-    rig.mag = _packaged_magnetometer(simulated.bus, clock, imu)
+    rig.bus = simulated.bus
+    wired = simulated.interrupt if scenario.imu.interrupt else None
+    imu, rig.imu = _imu_source(simulated.bus, clock, settings, wired)
+    magnetometer = None
+    if scenario.mag.chip != "internal":
+        mount = scenario.mag.mount
+        magnetometer = MagnetometerSettings(
+            chip=scenario.mag.chip, mount=None if mount is None else Mount(**asdict(mount))
+        )
+    rig.mag = _mag_source(simulated.bus, clock, imu, settings.mount, magnetometer)
     baud, time_pulse = scenario.gps.baud, simulated.time_pulse
     rig.gps = GpsSource(
         clock,
@@ -221,47 +333,12 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
         ),
         Latency(),
     )
+    rig.gps.required = False
     rig.camera = CameraSource(simulated.camera, clock)
     return rig
 
 
-def replay_rig(log: Path | None, video: Path | None, speed: float | None) -> Rig:
-    """Recorded input through the same doors: receiver bytes over a pty, a film packet by packet."""
-    from hw_sim.clock import VirtualClock
-    from hw_sim.replay import ReplayedReceiver
-
-    clock = VirtualClock(_BOOTED_NS, HostClock().utc_ns())
-    about = {"log": log.name if log else None, "video": video.name if video else None}
-    rig = Rig(
-        clock,
-        model="replay",
-        about={"replay": _known(about)},
-        warm_up_ns=0,
-    )
-    receiver = ReplayedReceiver(clock, log, _DEFAULT_BAUD) if log is not None else None
-
-    def begin() -> None:
-        clock.speed = speed
-        if receiver is not None:
-            receiver.start()
-
-    rig.begin = begin
-    if receiver is not None:
-        rig.holds.callback(receiver.close)
-        path = receiver.path
-        rig.gps = GpsSource(
-            clock,
-            "replayed receiver",
-            lambda clock: GpsReceiver(path, _DEFAULT_BAUD, clock),
-            Latency(),
-            ended=lambda: receiver.done,
-        )
-    if video is not None:
-        rig.camera = CameraSource(FileCamera(video, clock), clock)
-    return rig
-
-
-_BOOTED_NS = 3_600_000_000_000
+BOOTED_NS = 3_600_000_000_000
 """CLOCK_MONOTONIC of a simulated host: up for an hour, so that nothing starts at zero."""
 
 
@@ -290,12 +367,12 @@ def _usb_device(port: str) -> Mapping[str, str]:
     return {}
 
 
-def _said(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - any declared table
-    """A declared table as the clip keeps it: without what was left out."""
-    return asdict(
-        settings,
-        dict_factory=lambda items: {key: value for key, value in items if value is not None},
+def _devices(configuration: Configuration) -> dict[str, Any]:
+    """What was asked of the devices, as the clip keeps it: without what was left out."""
+    said = asdict(
+        configuration, dict_factory=lambda items: {k: v for k, v in items if v is not None}
     )
+    return {key: said[key] for key in ("imu", "magnetometer", "gps", "camera") if key in said}
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

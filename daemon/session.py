@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from camm import CammError, UsageError
+from daemon.account import Account
 from daemon.recorder import Recorder
 from daemon.rig import Rig
 from daemon.sources import Delivery, Source
 from muxer.clip_writer import CAMM_TIMESCALE, RecordingStatistics
+from muxer.errors import Mp4Error
+from muxer.recording import Recording
 
 _QUEUE_LENGTH = 1000
 _DRAIN_NS = 600_000_000
@@ -90,27 +93,29 @@ class RecordingSession:
         CammError where a source cannot be opened (nothing is left behind), RecordingError where the
         recording failed on its way (what there is stays under the unfinished name).
         """
-        rig, clock = self._rig, self._clock
+        rig = self._rig
         if self._unfinished.exists():
             raise UsageError(
                 f"{self._unfinished} exists: an interrupted recording; move it away first"
             )
         opened: list[Source] = []
-        recorder: Recorder | None = None
+        recording: Recording | None = None
         try:
             for source in rig.all_sources:
                 opened.append(source)
                 source.open()
-            self._start_ns = clock.now_ns() + rig.warm_up_ns
-            recorder = Recorder(
-                rig,
+            self._start_ns = rig.start_ns()
+            account = Account(rig, self._version)
+            recording = Recording(
                 self._unfinished,
-                self._start_ns,
-                version=self._version,
-                filter_name=self._filter_name,
+                rig.camera.formats if rig.camera is not None else (),
+                account.unfinished(self._start_ns),
+                sources=[source.name for source in rig.sensors],
+                start_ns=self._start_ns,
                 timescale=self._timescale,
             )
-            writer = threading.Thread(target=self._write, args=(recorder,), name="writer")
+            recorder = Recorder(rig, recording, account, self._filter_name)
+            writer = threading.Thread(target=self._write, args=(recorder, recording), name="writer")
             writer.start()
             try:
                 end_ns = self._film(duration_ns, watch)
@@ -122,13 +127,13 @@ class RecordingSession:
                 raise self._as_error(self._failure)
             if self._failure is not None:
                 raise self._failure
-            return self._finish(recorder, end_ns)
+            return self._finish(recording, account, recorder.fusion, end_ns)
         except KeyboardInterrupt:
             raise self._as_error(CammError("interrupted again while finishing")) from None
         finally:
             self._put_to_rest(opened)
-            if recorder is not None:
-                recorder.recording.close()
+            if recording is not None:
+                recording.close()
 
     def _put_to_rest(self, sources: Sequence[Source]) -> None:
         for source in sources:
@@ -195,26 +200,32 @@ class RecordingSession:
                 continue
             return
 
-    def _write(self, recorder: Recorder) -> None:
+    def _write(self, recorder: Recorder, recording: Recording) -> None:
         """The writer's thread."""
         while (delivery := self._queue.get()) is not None:
             if self._failure is None:
                 try:
                     if isinstance(delivery, int):
-                        recorder.recording.end_at(delivery)
+                        recording.end_at(delivery)
                     else:
                         recorder.take(delivery)
                 except Exception as error:  # whatever it is, the sources must not wait for us
                     self._failure = error
                     self._failed.set()
 
-    def _finish(self, recorder: Recorder, end_ns: int) -> Result:
+    def _finish(
+        self, recording: Recording, account: Account, fusion: Mapping[str, Any], end_ns: int
+    ) -> Result:
         try:
-            statistics = recorder.finish(end_ns, copy=self._faststart)
-            recorder.recording.rename(self._output)
+            zero_ns = recording.zero_ns
+            if zero_ns is None:
+                raise Mp4Error("the camera delivered no picture: nothing was recorded")
+            about = account.finished(zero_ns, recording.statistics().late, fusion)
+            statistics = recording.finish(end_ns, about, copy=self._faststart)
+            recording.rename(self._output)
         except (CammError, OSError) as error:
             raise self._as_error(error) from None
-        return Result(self._output, statistics, end_ns - recorder.zero_ns, recorder.metadata)
+        return Result(self._output, statistics, end_ns - zero_ns, about.metadata)
 
     def _as_error(self, error: Exception) -> CammError:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -8,13 +8,15 @@ kept anywhere: a card that is read elsewhere tells all.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import os
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,13 +57,17 @@ class Recovered:
 class Shelf:
     """The clips in a folder, which is made if need be. OSError where that cannot be.
 
-    `boot` tells the host's boots apart: the first eight digits of its boot id.
+    `boot` tells the host's boots apart: the first eight digits of its boot id. Methods may be
+    called by any thread. OSError from each of them where the disk fails.
     """
 
     def __init__(self, folder: Path, boot: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._boot = boot
+        self._naming = threading.Lock()  # a clip and its mark go together
+        real = folder.resolve()
+        self._mount = next(place for place in (real, *real.parents) if place.is_mount())
 
     def clips(self) -> list[Clip]:
         """All clips, those that were written last at the end."""
@@ -69,7 +75,7 @@ class Shelf:
         for path in self.folder.glob(f"*{_SUFFIX}"):
             with suppress(FileNotFoundError):  # it has just gone
                 about = path.stat()
-                protected = path.with_name(path.name + _PROTECTED).exists()
+                protected = _mark(path).exists()
                 unfinished = path.name.endswith(_UNFINISHED)
                 found.append(
                     Clip(path.name, path, about.st_size, about.st_mtime, protected, unfinished)
@@ -87,27 +93,35 @@ class Shelf:
 
     def protect(self, name: str, *, protected: bool) -> Clip:
         """Keep a clip whatever happens, or do so no longer."""
-        clip = self.find(name)
-        mark = clip.path.with_name(clip.name + _PROTECTED)
-        if protected:
-            mark.touch()
-        else:
-            mark.unlink(missing_ok=True)
-        sync_folder(self.folder)
-        return self.find(clip.name)
+        with self._naming:
+            clip = self.find(name)
+            mark = _mark(clip.path)
+            if protected:
+                mark.touch()
+            else:
+                mark.unlink(missing_ok=True)
+            sync_folder(self.folder)
+        return replace(clip, protected=protected)
 
     def delete(self, name: str) -> Clip:
         """Remove a clip; UsageError for one that is protected or in the making."""
-        clip = self.find(name)
-        if clip.protected:
-            raise UsageError(f"{clip.name} is protected: take the protection off first")
-        if clip.unfinished:
-            raise UsageError(f"{clip.name} is not finished: it cannot be deleted")
-        clip.path.unlink()
+        with self._naming:
+            clip = self.find(name)
+            if clip.protected:
+                raise UsageError(f"{clip.name} is protected: take the protection off first")
+            if clip.unfinished:
+                raise UsageError(f"{clip.name} is not finished: it cannot be deleted")
+            clip.path.unlink()
         return clip
 
     def free(self) -> int:
-        """Bytes that a clip can still take."""
+        """Bytes that a clip can still take.
+
+        OSError where the folder is not there, or not on the disk any more that it was on: what is
+        left in the place of a card that was pulled is the host's own disk.
+        """
+        if not self._mount.is_mount():
+            raise OSError(errno.ENODEV, f"nothing is mounted at {self._mount} any more")
         told = os.statvfs(self.folder)
         return told.f_bavail * told.f_frsize
 
@@ -117,9 +131,10 @@ class Shelf:
         for clip in self.clips():
             if self.free() >= floor:
                 break
-            if not (clip.protected or clip.unfinished):
-                clip.path.unlink(missing_ok=True)
-                gone.append(clip)
+            with self._naming:
+                if not (clip.unfinished or _mark(clip.path).exists()):
+                    clip.path.unlink(missing_ok=True)
+                    gone.append(clip)
         return gone
 
     def new(self, utc: datetime | None, monotonic_ns: int) -> Path:
@@ -129,6 +144,19 @@ class Shelf:
     def finished(self, path: Path) -> Path:
         """What a recording is to be called when it is whole."""
         return self._free_name(path.name.removesuffix(_UNFINISHED), _SUFFIX)
+
+    def finish(self, path: Path, utc: datetime | None = None) -> Path:
+        """Give a recording that is whole its final name; where it is then.
+
+        After the UTC at which it began, where that has become known since it was named.
+        """
+        with self._naming:
+            final = self.finished(path)
+            if utc is not None and _SINCE_BOOT.match(path.name):
+                final = self._free_name(_utc_stem(utc), _SUFFIX)
+            _rename(path, final)
+            sync_folder(self.folder)
+        return final
 
     def date(self, utc_at: Callable[[int], datetime]) -> dict[str, str]:
         """Call the finished clips of this boot after their UTC, now that it is known.
@@ -141,32 +169,31 @@ class Shelf:
             if match is None or match["boot"] != self._boot or clip.unfinished:
                 continue
             began = utc_at(int(match["seconds"]) * 1_000_000_000)
-            path = self._free_name(_utc_stem(began), _SUFFIX)
-            clip.path.rename(path)
-            if clip.protected:
-                clip.path.with_name(clip.name + _PROTECTED).rename(
-                    path.with_name(path.name + _PROTECTED)
-                )
-            renamed[clip.name] = path.name
+            with self._naming, suppress(FileNotFoundError):  # it has just been deleted
+                path = self._free_name(_utc_stem(began), _SUFFIX)
+                _rename(clip.path, path)
+                renamed[clip.name] = path.name
         if renamed:
             sync_folder(self.folder)
         return renamed
 
-    def recover(self, busy: Callable[[str], None] = lambda name: None) -> list[Recovered]:
+    def recover(
+        self, busy: Callable[[str], None] = lambda name: None, *, but: Collection[Path] = ()
+    ) -> list[Recovered]:
         """Finish every recording that a crash or a power cut has left; nothing is deleted.
 
-        `busy` is told which one is worked on. What cannot be finished stays as it is.
+        `busy` is told which one is worked on, `but` are in the making or known to be hopeless.
+        What cannot be finished stays as it is.
         """
-        return [self._recover(clip.path, busy) for clip in self.clips() if clip.unfinished]
+        left = (clip.path for clip in self.clips() if clip.unfinished)
+        return [self._recover(path, busy) for path in left if path not in but]
 
     def _recover(self, path: Path, busy: Callable[[str], None]) -> Recovered:
         busy(path.name)
         try:
             examination = examine(path)
             finish_in_place(examination)
-            final = self.finished(path)
-            path.rename(final)
-            sync_folder(self.folder)
+            final = self.finish(path)
         except (CammError, OSError) as error:
             _log.warning("%s could not be finished: %s", path.name, error)
             return Recovered(path, None, complete=False, told=str(error))
@@ -188,6 +215,20 @@ class Shelf:
             if not any(variant + other in names for other in others):
                 return self.folder / (variant + suffix)
         raise AssertionError  # counting has no end
+
+
+def _mark(path: Path) -> Path:
+    """What stands beside a clip that is protected."""
+    return path.with_name(path.name + _PROTECTED)
+
+
+def _rename(path: Path, final: Path) -> None:
+    """A clip and the mark beside it. The mark first: a clip is not without it for a moment."""
+    if protected := _mark(path).exists():
+        _mark(final).touch()
+    path.rename(final)
+    if protected:
+        _mark(path).unlink()
 
 
 def _utc_stem(utc: datetime) -> str:

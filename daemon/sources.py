@@ -41,12 +41,16 @@ _LONGEST_WAIT_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inertial:
-    """Angular rate and specific force in the sensor's axes, both (N, 3), and their period."""
+    """Angular rate and specific force in the sensor's axes, both (N, 3), and their period.
+
+    `orientation` (N, 4) is what the sensor made of them by itself, as in `drivers.imu.ImuBurst`.
+    """
 
     t_ns: npt.NDArray[np.int64]
     gyro: npt.NDArray[np.float64]
     accel: npt.NDArray[np.float64]
     period_ns: int
+    orientation: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +91,25 @@ class SourceStatistics:
     failures: int = 0
     error: str = ""
 
+    def since(self, earlier: SourceStatistics) -> SourceStatistics:
+        """What has been counted since then."""
+        failures = self.failures - earlier.failures
+        return SourceStatistics(
+            self.delivered - earlier.delivered,
+            self.lost - earlier.lost,
+            failures,
+            self.error if failures else "",
+        )
+
 
 class Source(ABC):
     """One device and the loop that reads it. `open`, then `start`; `finished` when it has ended."""
 
     comes_back = True
     """Whether a recording can go on with the device once it has been away."""
+
+    required = True
+    """Whether there is no recording without it."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -128,9 +145,10 @@ class Source(ABC):
         """A snapshot of the counters."""
         return SourceStatistics(self._delivered, self._lost, self._failures, self._error)
 
-    def start(self, deliver: Callable[[Delivery], None]) -> None:
-        """Read in a thread of its own until stopped; the device is open already."""
-        self._thread = self.clock.thread(lambda: self._run(deliver), self.name)
+    def start(self, deliver: Callable[[Delivery], None], *, opened: bool = True) -> None:
+        """Read in a thread of its own until stopped; the device is open already, or is opened."""
+        self.finished = False
+        self._thread = self.clock.thread(lambda: self._run(deliver, opened), self.name)
 
     def stop(self) -> None:
         """Ask the thread to end."""
@@ -145,9 +163,9 @@ class Source(ABC):
         """Whether `stop` was called: for what waits inside of `read`."""
         return self._stop.is_set()
 
-    def _run(self, deliver: Callable[[Delivery], None]) -> None:
+    def _run(self, deliver: Callable[[Delivery], None], opened: bool) -> None:
         try:
-            self._supervise(deliver)
+            self._supervise(deliver, opened)
             if (rest := self.rest()) is not None:
                 deliver(rest)
         finally:
@@ -155,9 +173,8 @@ class Source(ABC):
             self.finished = True
             deliver(Delivery(self.name, None, None, self.clock.now_ns()))
 
-    def _supervise(self, deliver: Callable[[Delivery], None]) -> None:
+    def _supervise(self, deliver: Callable[[Delivery], None], opened: bool) -> None:
         pause_ns = _FIRST_PAUSE_NS
-        opened = True
         while not self.stopped():
             try:
                 if not opened:
@@ -213,6 +230,11 @@ class _SampledSource(Source, Generic[_Device]):
         self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> Inertial | Magnetic:
         """The block of gathered measurements."""
+
+    @property
+    def device(self) -> _Device | None:
+        """The chip that was found last; None before the first was."""
+        return self._device
 
     def open(self) -> None:
         self._device = self._make(self.clock)
@@ -274,14 +296,62 @@ class ImuSource(_SampledSource[Imu]):
     """Gyroscope and accelerometer. `make` finds the chip and configures it."""
 
     def _content(self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Inertial:
-        return Inertial(t_ns, values[:, :3], values[:, 3:], round(self._fit.period_ns))
+        gyro, accel, orientation = np.split(values, [3, 6], axis=1)
+        return Inertial(
+            t_ns,
+            gyro,
+            accel,
+            round(self._fit.period_ns),
+            orientation if orientation.size else None,
+        )
 
 
 class MagSource(_SampledSource[Magnetometer]):
-    """Magnetometer. `make` finds the chip and configures it."""
+    """Magnetometer. `make` finds the chip and configures it.
+
+    `turn` (3, 3) is R_imu,magnetometer, for one that sits another way round than the IMU.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        make: Callable[[Clock], Magnetometer],
+        turn: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        super().__init__(name, clock, make)
+        self._turn = np.eye(3) if turn is None else turn
 
     def _content(self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Magnetic:
-        return Magnetic(t_ns, values)
+        return Magnetic(t_ns, values @ self._turn.T)
+
+
+@dataclass(frozen=True, slots=True)
+class _UntilStopped:
+    """A source's clock, on which nobody waits for bytes any more once the source is to stop."""
+
+    clock: Clock
+    stopped: Callable[[], bool]
+
+    def now_ns(self) -> int:
+        return self.clock.now_ns()
+
+    def utc_ns(self) -> int:
+        return self.clock.utc_ns()
+
+    def sleep_until(self, t_ns: int) -> None:
+        self.clock.sleep_until(t_ns)
+
+    def wait_readable(self, fd: int, until_ns: int) -> bool:
+        if self.stopped():
+            raise EndOfSource(0, "the source is to stop")
+        return self.clock.wait_readable(fd, until_ns)
+
+    def thread(self, target: Callable[[], None], name: str) -> threading.Thread:
+        return self.clock.thread(target, name)
+
+    def join(self, thread: threading.Thread) -> None:
+        self.clock.join(thread)
 
 
 class GpsSource(Source):
@@ -318,7 +388,9 @@ class GpsSource(Source):
         self._newest_ns = 0
 
     def open(self) -> None:
-        self._receiver = self._make(self.clock)
+        # A receiver that has gone is looked for at every rate, for seconds: longer than a clip
+        # that is to end can wait.
+        self._receiver = self._make(_UntilStopped(self.clock, self.stopped))
 
     def close(self) -> None:
         if self._receiver is not None:

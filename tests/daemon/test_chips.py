@@ -16,7 +16,12 @@ from hw_sim import SimulatedRig, VirtualClock, load_scenario
 from muxer import reader
 
 WALK = Path(__file__).parents[2] / "hw_sim" / "scenarios" / "walk.toml"
-COMPASSES = {"ICM-20948": "AK09916", "MPU-9250": "AK8963", "MPU-9255": "AK8963"}
+COMPASSES = {
+    "ICM-20948": "AK09916",
+    "LSM9DS1": "LSM9DS1",
+    "MPU-9250": "AK8963",
+    "MPU-9255": "AK8963",
+}
 
 
 def scenario(folder: Path, chip: str, address: int = 0x68) -> Path:
@@ -27,11 +32,26 @@ def scenario(folder: Path, chip: str, address: int = 0x68) -> Path:
 
 
 @pytest.mark.parametrize(
-    "chip", ["ICM-20948", "ICM-42688-P", "LSM6DSOX", "MPU-6050", "MPU-6500", "MPU-9250", "MPU-9255"]
+    "chip",
+    [
+        "BMI160",
+        "BMI270",
+        "ICM-20948",
+        "ICM-42688-P",
+        "LSM6DS3TR-C",
+        "LSM6DSOX",
+        "LSM9DS1",
+        "MPU-6050",
+        "MPU-6500",
+        "MPU-9250",
+        "MPU-9255",
+    ],
 )
-def test_whatever_chip_is_there_is_recorded(tmp_path, caplog, chip):
+def test_whatever_chip_is_there_is_recorded(tmp_path, caplog, monkeypatch, chip):
     caplog.set_level(logging.WARNING)
-    address = 0x6B if chip == "LSM6DSOX" else 0x68
+    (tmp_path / "bmi270.bin").write_bytes(bytes(8192))
+    monkeypatch.setenv("CAMMCORDER_BMI270", str(tmp_path / "bmi270.bin"))
+    address = 0x6B if chip.startswith("LSM") else 0x68
     with simulated_rig(str(scenario(tmp_path, chip, address)), None) as rig:
         result = RecordingSession(rig, tmp_path / "c.mp4", version="test").record(3_000_000_000)
         rig.save_truth(tmp_path / "truth.npz")
@@ -60,7 +80,7 @@ def test_whatever_chip_is_there_is_recorded(tmp_path, caplog, chip):
 
 
 def test_a_bus_without_a_chip_says_where_it_looked(tmp_path):
-    with pytest.raises(CammError, match=r"nothing answers at 0x68, 0x69"):
+    with pytest.raises(CammError, match=r"nothing answers at 0x28, 0x29, 0x4a, 0x4b, 0x68"):
         simulated_rig(str(scenario(tmp_path, "MPU-9250", 0x10)), None)
 
 
@@ -70,7 +90,7 @@ def wired(tmp_path, monkeypatch):
 
     def wire(chip: str) -> None:
         rig = SimulatedRig(load_scenario(scenario(tmp_path, chip)), VirtualClock(0, 0))
-        monkeypatch.setattr("daemon.rig.LinuxI2C", lambda _: rig.bus)
+        monkeypatch.setattr("daemon.rig.open_bus", lambda _: rig.bus)
 
     return wire
 
@@ -96,3 +116,39 @@ def test_a_board_with_an_mpu_6500_is_told_from_what_it_was_sold_as(wired, caplog
     with hardware_rig(wired_imu()) as rig:
         assert rig.mag is None
     assert "MPU-6500 has no magnetometer: which way is north remains unknown" in caplog.text
+
+
+@pytest.mark.parametrize("chip", ["ICM-20948", "ICM-42688-P"])
+def test_an_interrupt_line_dates_the_samples(tmp_path, chip):
+    path = scenario(tmp_path, chip)
+    path.write_text(path.read_text().replace("[imu]", "[imu]\ninterrupt = true"))
+    with simulated_rig(str(path), None) as rig:
+        result = RecordingSession(rig, tmp_path / "c.mp4", version="test").record(3_000_000_000)
+    assert result.metadata["sources"]["imu"]["stamped_by"] == "interrupt"
+    assert result.metadata["sources"]["imu"]["lost"] == 0
+
+
+def test_a_line_that_cannot_be_had_is_said_so(wired):
+    wired("MPU-9250")
+    settings = ImuSettings(interrupt="gpiochip77:3")
+    with pytest.raises(CammError, match="gpiochip77"):
+        hardware_rig(Configuration(imu=settings))
+
+
+def test_a_magnetometer_of_its_own_is_turned_as_it_sits(tmp_path):
+    path = scenario(tmp_path, "MPU-6500")
+    text = path.read_text().replace(
+        "[mag]", '[mag]\nchip = "LIS3MDL"\nmount = { x = "down", y = "left", z = "forward" }'
+    )
+    path.write_text(text)
+    with simulated_rig(str(path), None) as rig:
+        result = RecordingSession(rig, tmp_path / "c.mp4", version="test").record(3_000_000_000)
+        rig.save_truth(tmp_path / "truth.npz")
+    assert result.metadata["sources"]["mag"]["chip"] == "LIS3MDL"
+    with reader.open(tmp_path / "c.mp4") as clip, np.load(tmp_path / "truth.npz") as truth:
+        start_ns = truth["frame_start_ns"][0] + truth["exposure_ns"][0] // 2
+        mag = clip.magnetic_field
+        true_s = (truth["mag_t_ns"] - start_ns) / 1e9
+        for axis in range(3):
+            true = np.interp(mag.t_ns / 1e9, true_s, truth["mag_field"][:, axis])
+            assert np.abs(mag.data[:, axis] - true).max() < 4.0

@@ -108,6 +108,32 @@ def test_a_receiver_that_is_unplugged_and_comes_back_is_set_up_again(tmp_path, c
     second.close()
 
 
+@pytest.mark.parametrize("searching", [False, True])
+def test_a_source_ends_at_once_though_its_receiver_is_being_looked_for(searching, caplog):
+    clock = VirtualClock(START, 0)
+    far_end = receiver(clock)
+    far_end.start()
+    source = GpsSource(
+        clock, "here", lambda clock: GpsReceiver(far_end.path, 115_200, clock, 10), Latency()
+    )
+    source.open()
+    if searching:  # a receiver that is deaf, dumb and cold: 8 s until it is given up
+        far_end._line.answer = lambda heard: b""
+        far_end.control._settings = dict.fromkeys(far_end.control._settings, 0) | {
+            key: value for key, value in far_end.control._settings.items() if value > 1
+        }
+    source.start(lambda delivery: None)
+    clock.sleep_until(START + 9 * SECOND)
+    assert source.statistics.failures == searching
+    asked_ns = clock.now_ns()
+    source.stop()
+    source.join()
+    assert clock.now_ns() - asked_ns < SECOND // 2
+    assert source.statistics.failures == searching
+    assert ("went away" in caplog.text) is False
+    far_end.close()
+
+
 class Said:
     """A receiver that says what it is given, a fix at a time."""
 

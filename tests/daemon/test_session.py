@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from camm import CammError, Packet, PacketType, Samples, StreamFormat, empty_values
-from daemon.rig import Rig, replay_rig, simulated_rig
+from daemon.replay import replay_rig
+from daemon.rig import Rig, simulated_rig
 from daemon.session import RecordingError, RecordingSession
 from daemon.sources import CameraSource, Delivery, Source
 from drivers.errors import DeviceError, EndOfSource
@@ -191,7 +192,7 @@ def test_an_unfinished_recording_is_never_overwritten(tmp_path):
 
 def test_replay_ends_with_its_longest_input(tmp_path):
     data = Path(__file__).parents[1] / "data"
-    rig = replay_rig(data / "gps/ublox-neo-m8p.log", data / "video/sample-5s.mp4", None)
+    rig = replay_rig([data / "gps/ublox-neo-m8p.log"], data / "video/sample-5s.mp4", None)
     result = record(rig, tmp_path / "clip.mp4")
     assert result.metadata["replay"] == {"log": "ublox-neo-m8p.log", "video": "sample-5s.mp4"}
     with reader.open(tmp_path / "clip.mp4") as clip:
@@ -201,7 +202,7 @@ def test_replay_ends_with_its_longest_input(tmp_path):
 
 def test_replayed_fixes_keep_the_distances_of_their_gps_times(tmp_path):
     data = Path(__file__).parents[1] / "data"
-    record(replay_rig(data / "gps/ublox-neo-m8p.log", None, None), tmp_path / "clip.mp4")
+    record(replay_rig([data / "gps/ublox-neo-m8p.log"], None, None), tmp_path / "clip.mp4")
     with reader.open(tmp_path / "clip.mp4") as clip:
         assert len(clip.gps) == 59
         apart = clip.gps.t_ns / 1e9 - clip.gps.data["time_gps_epoch"]

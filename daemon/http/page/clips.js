@@ -1,0 +1,115 @@
+// The clips: each can be downloaded, protected, deleted.
+
+import { clipPath, get, request } from "./camcorder.js";
+import { attempt } from "./message.js";
+import { token } from "./token.js";
+import { clock, size } from "./words.js";
+
+const FEW = 10;
+const section = document.getElementById("clips");
+const list = section.querySelector("ul");
+const more = document.getElementById("more");
+const template = document.getElementById("clip");
+const dialog = document.getElementById("confirm");
+
+let all = false;
+let making = null;
+let pace = null;
+
+/** Seconds that a byte lasts, by the newest clip; null where there is none to tell by. */
+export const secondsAByte = () => pace;
+
+/** Leave out the clip in the making: there is enough about it elsewhere. */
+export function setMaking(name) {
+  making = name;
+}
+
+/** Ask what clips there are, and show them. */
+export async function refresh() {
+  const clips = (await get("/api/clips")).filter((clip) => clip.name !== making);
+  const measured = clips.find((clip) => clip.seconds && clip.bytes);
+  pace = measured ? measured.seconds / measured.bytes : null;
+  const focused = [document.activeElement?.closest("#clips li")?.dataset.name, document.activeElement?.className];
+  section.dataset.count = clips.length;
+  list.replaceChildren(...(all ? clips : clips.slice(0, FEW)).map(item));
+  more.hidden = all || clips.length <= FEW;
+  more.textContent = `Show all ${clips.length}`;
+  const same = [...list.children].find((one) => one.dataset.name === focused[0]);
+  same?.getElementsByClassName(focused[1])[0]?.focus();
+}
+
+function item(clip) {
+  const one = template.content.firstElementChild.cloneNode(true);
+  const find = (kind) => one.querySelector(kind);
+  one.dataset.name = clip.name;
+  one.classList.toggle("protected", clip.protected);
+  find(".name").textContent = clip.name;
+  find(".about").textContent = about(clip);
+  if (clip.unfinished) {
+    find(".buttons").remove();
+    return one;
+  }
+  const [download, protect, remove] = [find(".download"), find(".protect"), find(".delete")];
+  download.href = clipPath(clip.name);
+  download.download = clip.name;
+  download.ariaLabel = `Download ${clip.name}`;
+  download.addEventListener("click", (event) => {
+    if (!token()) return; // the browser's own download, which can be paused and resumed
+    event.preventDefault();
+    attempt(() => fetchWithToken(clip), `Fetching ${clip.name}`);
+  });
+  protect.ariaPressed = clip.protected;
+  protect.ariaLabel = `Protect ${clip.name}`;
+  protect.querySelector(".icon").classList.add(clip.protected ? "locked" : "unlocked");
+  protect.lastElementChild.textContent = clip.protected ? "Protected" : "Protect";
+  protect.addEventListener("click", () => attempt(() => setProtection(clip)));
+  remove.ariaLabel = `Delete ${clip.name}`;
+  remove.disabled = clip.protected;
+  if (clip.protected) remove.title = "Protected clips cannot be deleted";
+  remove.addEventListener("click", () => confirmed(clip));
+  return one;
+}
+
+function about(clip) {
+  const parts = [size(clip.bytes)];
+  if (clip.seconds !== null) parts.unshift(clock(clip.seconds));
+  if (clip.unfinished) parts.push("cut off, could not be finished");
+  return parts.join(" · ");
+}
+
+/** A link cannot send a token: the page fetches the clip and hands it to the browser. */
+async function fetchWithToken(clip) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await (await request(clipPath(clip.name))).blob());
+  link.download = clip.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  return `${clip.name} is fetched`;
+}
+
+async function setProtection(clip) {
+  const wanted = !clip.protected;
+  await request(`${clipPath(clip.name)}/protection`, { method: "PUT", body: { protected: wanted } });
+  await refresh();
+  return wanted ? "Protected" : "No longer protected";
+}
+
+function confirmed(clip) {
+  document.getElementById("confirm-about").textContent = `${clip.name}, ${about(clip)}`;
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "delete") attempt(() => remove(clip));
+  }, { once: true });
+  dialog.showModal();
+}
+
+async function remove(clip) {
+  await request(clipPath(clip.name), { method: "DELETE" });
+  await refresh();
+  return `${clip.name} is deleted`;
+}
+
+more.addEventListener("click", () => {
+  all = true;
+  attempt(refresh);
+});

@@ -1,0 +1,334 @@
+"""The service as a process of its own, on a simulated rig, with a service manager that listens."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from faulty_films import scenario
+
+from cammcorder import __version__
+from daemon.control_client import ControlClient
+from daemon.notify import Notifier
+from daemon.service import changes, load
+from muxer import reader
+
+DATA = Path(__file__).parents[1] / "data"
+SPEED = 10.0
+WATCHDOG_S = 0.4
+PATIENCE_S = 60.0
+
+
+class Manager:
+    """What systemd hears of a service."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.socket.settimeout(PATIENCE_S)
+        self.heard: list[Mapping[str, str]] = []
+
+    def next(self):
+        """The next message, waited for."""
+        text = self.socket.recv(4096).decode()
+        self.heard.append(dict(line.split("=", 1) for line in text.splitlines()))
+        return self.heard[-1]
+
+    def until(self, key, words=""):
+        """Listen up to a message that has a key, with some words in its value."""
+        while True:
+            message = self.next()
+            if key in message and words in message[key]:
+                return message
+
+    def all_that_was_said(self):
+        """What has been heard and what is there to be heard."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.next()
+        except BlockingIOError:
+            return self.heard
+
+
+class Daemon:
+    """`cammcorder daemon`, and what goes with it; ended when the context is left."""
+
+    def __init__(self, folder: Path, rig: str, *, storage: str = "", name: str = "notify") -> None:
+        self.folder = folder
+        self.clips = folder / "clips"
+        self.socket = folder / "control.sock"
+        self.file = folder / "rig.toml"
+        self.configure(rig, storage)
+        address = str(folder / name) if not name.startswith("@") else name
+        self.manager = Manager(address)
+        self.log = (folder / "log").open("a+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cammcorder", "daemon", "-c", str(self.file)],
+            env={
+                **os.environ,
+                "NOTIFY_SOCKET": address,
+                "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6)),
+            },
+            stderr=self.log,
+        )
+
+    def configure(self, rig, storage=""):
+        self.file.write_text(
+            f'{rig}\n[storage]\nfolder = "{self.clips}"\nkeep_free_mb = 1\n{storage}\n'
+            f'[control]\nsocket = "{self.socket}"\nhttp = ""\n'
+        )
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def ask(self, do, **what):
+        with ControlClient(str(self.socket)) as client:
+            return client.ask(do, **what)
+
+    def until(self, holds):
+        """The status as soon as something is so."""
+        deadline = time.monotonic() + PATIENCE_S
+        with ControlClient(str(self.socket)) as client:
+            while not holds(status := client.ask("status")):
+                assert time.monotonic() < deadline, status
+                time.sleep(0.01)
+        return status
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.manager.socket.close()
+        self.log.close()
+
+
+def simulator(tmp_path, *faults):
+    path = scenario(tmp_path, "walk", *faults)
+    return f'[simulator]\nscenario = "{path}"\nspeed = {SPEED}\n'
+
+
+def test_ready_comes_when_all_deliver_and_then_it_is_said_how_it_goes(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path)) as daemon:
+        before = len(daemon.manager.heard)
+        daemon.manager.until("READY", "1")
+        assert before == 0
+        assert all("WATCHDOG" not in message for message in daemon.manager.heard[:1])
+        assert daemon.ask("status")["flowing"]
+        daemon.ask("start")
+        daemon.manager.until("STATUS", "recording 2026-07-02T16-4")
+        assert "imu 2" in daemon.manager.heard[-1]["STATUS"]
+        for _ in range(3):
+            daemon.manager.until("WATCHDOG", "1")
+        assert daemon.end() == 0
+        assert sum("READY" in message for message in daemon.manager.all_that_was_said()) == 1
+
+
+def test_an_abstract_notify_socket_will_do(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path), name=f"@cammcorder-test-{os.getpid()}") as daemon:
+        daemon.manager.until("READY", "1")
+        assert daemon.end() == 0
+
+
+def test_sigterm_finishes_the_clip_and_a_second_one_changes_nothing(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path)) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 60)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.manager.until("STOPPING", "1")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert int(daemon.manager.until("EXTEND_TIMEOUT_USEC")["EXTEND_TIMEOUT_USEC"]) > 1e6
+        assert daemon.process.wait(PATIENCE_S) == 0
+        assert not daemon.socket.exists()
+        [path] = daemon.clips.iterdir()
+        assert path.name.endswith("Z.mp4")
+        with reader.open(path) as clip:
+            assert clip.duration_ns > 2e9
+            assert "unfinished" not in clip.metadata
+
+
+def test_segments_follow_one_another(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path), storage="segment_s = 1.0") as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["last_clip"] is not None)
+        second = daemon.until(lambda s: s["clip"] is not None)["clip"]["name"]
+        daemon.until(lambda s: s["clip"] is not None and s["clip"]["name"] != second)
+        assert len(daemon.ask("clips")) >= 3
+        assert daemon.end() == 0
+
+
+def test_sighup_changes_what_can_be_and_names_the_rest(tmp_path):
+    rig = simulator(tmp_path)
+    with Daemon(tmp_path, rig) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] is not None)
+        before_us = time.monotonic_ns() // 1000
+        changed = rig.replace("speed = 10.0", "speed = 11.0") + '[fusion]\nfilter = "madgwick"\n'
+        daemon.configure(changed, "segment_s = 1.0")
+        daemon.process.send_signal(signal.SIGHUP)
+        reloading = daemon.manager.until("RELOADING", "1")
+        assert before_us <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        daemon.manager.until("READY", "1")
+        daemon.until(lambda s: s["last_clip"] is not None)
+        assert "again: storage.segment_s\n" in daemon.said()
+        assert "needs a restart: simulator.speed, fusion.filter\n" in daemon.said()
+        daemon.file.write_text("[storage]\nsegment = 3\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.manager.until("RELOADING", "1")
+        daemon.manager.until("READY", "1")
+        assert "the configuration stays as it was: " in daemon.said()
+        assert "did you mean 'segment_s'?" in daemon.said()
+        assert daemon.ask("status")["state"] == "recording"
+        assert daemon.end() == 0
+
+
+def test_the_watchdog_goes_hungry_while_a_sensor_is_away(tmp_path):
+    away = {"kind": "unplug", "part": "imu", "at_s": 8.0, "for_s": 20.0}
+    with Daemon(tmp_path, simulator(tmp_path, away)) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        status = daemon.until(lambda s: not s["flowing"])
+        assert [s["name"] for s in status["sources"] if not s["delivering"]] == ["imu", "mag"]
+        assert status["warnings"][0].startswith("imu delivers nothing: ")
+        assert status["state"] == "recording"
+        assert status["growing"]
+        daemon.manager.until("STATUS", "imu delivers nothing")
+        first = len(daemon.manager.heard)
+        daemon.manager.until("STATUS", "imu 0/s")
+        daemon.until(lambda s: s["flowing"])
+        hungry = daemon.manager.all_that_was_said()[first:]
+        silent = [m for m in hungry if "imu delivers nothing" in m.get("STATUS", "")]
+        assert silent
+        assert all("WATCHDOG" not in message for message in silent)
+        daemon.manager.socket.settimeout(PATIENCE_S)
+        daemon.manager.until("WATCHDOG", "1")
+        assert daemon.end() == 0
+
+
+def test_what_a_kill_leaves_is_finished_by_the_next_start(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path)) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 60)
+        assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
+        assert daemon.socket.exists()
+        [left] = daemon.clips.iterdir()
+        assert left.name.endswith(".unfinished.mp4")
+    with Daemon(tmp_path, simulator(tmp_path), name="another") as daemon:
+        daemon.manager.until("READY")
+        assert f"{left.name} was cut off; " in daemon.said()
+        [clip] = daemon.ask("clips")
+        assert clip["name"] == left.name.replace(".unfinished", "")
+        assert clip["seconds"] > 1.9
+        assert daemon.end() == 0
+
+
+def test_a_second_one_is_refused_in_one_line(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path)) as daemon:
+        daemon.manager.until("READY")
+        elsewhere = tmp_path / "other.toml"
+        elsewhere.write_text(daemon.file.read_text().replace("control.sock", "other.sock"))
+        for file in (daemon.file, elsewhere):
+            command = [sys.executable, "-m", "cammcorder", "daemon", "-c", str(file)]
+            second = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert second.returncode == 2
+            [line] = second.stderr.splitlines()
+            assert line.startswith("cammcorder: another camcorder records to ")
+        assert daemon.ask("status")["flowing"]
+
+
+def test_a_source_that_is_not_there_is_done_without_unless_it_is_required(tmp_path):
+    film = DATA / "video/sample-5s.mp4"
+    rig = f'[gps]\nport = "{tmp_path}/no-receiver"\n[camera]\nfile = "{film}"\n'
+    with Daemon(tmp_path, rig) as daemon:
+        daemon.manager.until("READY")
+        status = daemon.until(lambda s: s["warnings"])
+        assert status["flowing"]
+        [gps, camera] = status["sources"]
+        assert camera["delivering"]
+        assert gps["failures"] > 0
+        assert "no-receiver" in status["warnings"][0]
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 20)
+        assert daemon.end() == 0
+
+
+def test_a_source_that_is_required_is_waited_for(tmp_path):
+    film = tmp_path / "later.mp4"
+    rig = f'[camera]\nfile = "{film}"\n'
+    with Daemon(tmp_path, rig) as daemon:
+        daemon.manager.until("STATUS", f"there is no file {film}")
+        daemon.ask("start")
+        assert daemon.ask("status")["state"] == "starting"
+        assert daemon.end() == 0
+        assert all("READY" not in message for message in daemon.manager.all_that_was_said())
+
+
+def test_a_manager_that_has_gone_is_no_trouble(tmp_path):
+    nobody = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    assert not nobody.tell(READY=1)
+    nobody.close()
+    assert Notifier({}).tell(READY=1)
+
+
+def test_the_watchdog_of_another_process_is_not_ours():
+    assert Notifier({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}).watchdog_s is None
+    assert Notifier({"WATCHDOG_USEC": "3000000"}).watchdog_s == 3.0
+    assert Notifier({}).watchdog_s is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "No such file or directory"),
+        ("[storage]\n", "declares no device: add"),
+        ("[imu]\nrate = 3\n", "unknown key 'imu.rate'"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused_in_one_line(tmp_path, text, complaint, capfd):
+    from cammcorder.__main__ import main
+
+    file = tmp_path / "rig.toml"
+    if text is not None:
+        file.write_text(text)
+    assert main(["daemon", "-c", str(file)]) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert complaint in line
+    assert str(file) in line
+
+
+def test_a_table_that_comes_or_goes_is_a_change(tmp_path):
+    file = tmp_path / "rig.toml"
+    file.write_text("[imu]\n")
+    before = load(file)
+    file.write_text(
+        '[imu]\nrate_hz = 100.0\n[gps]\nport = "/dev/ttyS0"\n[storage]\nsegment_s = 9.0\n'
+    )
+    can, cannot = changes(before, load(file))
+    assert can == ["storage.segment_s"]
+    assert cannot == ["imu.rate_hz", "gps"]
+
+
+def test_the_version_and_all_else_of_a_status_is_json(tmp_path):
+    with Daemon(tmp_path, simulator(tmp_path)) as daemon:
+        daemon.manager.until("READY")
+        status = daemon.until(lambda s: s["fix"] and s["orientation"])
+    assert json.loads(json.dumps(status))["version"] == __version__
+    assert status["fix"]["latitude"] == pytest.approx(37.77, abs=0.01)
