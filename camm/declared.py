@@ -28,6 +28,7 @@ _Place = tuple[str | int, ...]
 _HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*([\w\"'.\- ]+?)\s*=")
 
+_UNKNOWN = "unexpected_keyword_argument"
 _IN_WORDS = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -89,7 +90,8 @@ def _validate(
     try:
         return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        # A misspelt key is also a missing one: the misspelling says more.
+        problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN)
     raise DeclarationError([where(e["loc"]) + _in_words(kind, e) for e in problems])
 
 
@@ -97,7 +99,7 @@ def _in_words(kind: type, error: ErrorDetails) -> str:
     place = error["loc"]
     key = _dotted(place)
     match error["type"]:
-        case "unexpected_keyword_argument":
+        case known if known == _UNKNOWN:
             names = [field.name for field in _fields(kind, place[:-1])]
             near = difflib.get_close_matches(str(place[-1]), names, 1)
             hint = f", did you mean {near[0]!r}?" if near else f"; there are: {', '.join(names)}"

@@ -7,6 +7,7 @@ others go on.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from abc import ABC, abstractmethod
@@ -22,7 +23,7 @@ from camm import CammError, Packet, PacketType, Samples, StreamFormat
 from drivers.camera import Camera
 from drivers.clock import Clock
 from drivers.clock_fit import ClockFit
-from drivers.errors import EndOfSource
+from drivers.errors import BusError, DeviceError, EndOfSource
 from drivers.gps_clock import GpsClock
 from drivers.gps_fix import GpsFix, Latency
 from drivers.imu import Imu, ImuBurst, MagBurst, Magnetometer
@@ -34,6 +35,17 @@ _FIRST_PAUSE_NS = 200_000_000
 _LONGEST_PAUSE_NS = 5_000_000_000
 
 _GATHER_NS = 100_000_000
+
+_APART_NS = 1_000
+"""Two samples of a source are no closer: in the file, too, one is after the other."""
+
+_HICCUP_NS = 500_000_000
+"""For so long a sensor that does not answer is asked again, before it is opened again."""
+
+_SILENCE_NS = 1_000_000_000
+"""A sensor that answers and has measured nothing for so long, and for some periods, has lost its
+settings."""
+_SILENT_PERIODS = 5
 
 _LONGEST_WAIT_NS = 1_000_000_000
 """How long the first fixes wait for the fit of a receiver's clock to settle."""
@@ -82,8 +94,8 @@ class Delivery:
 class SourceStatistics:
     """How a source has fared.
 
-    `delivered` samples or packets; `lost` samples that were measured and never came; `failures`
-    times it had to be opened again; `error` what the last failure said.
+    `delivered` samples or packets; `lost` samples that should have come, by the time between
+    those that came; `failures` times it had to be opened again; `error` what the last failure said.
     """
 
     delivered: int = 0
@@ -187,6 +199,8 @@ class Source(ABC):
                 self._failures += 1
                 self._error = str(error)
                 _log.warning("%s: %s", self.name, error)
+                if (rest := self.rest()) is not None:
+                    deliver(rest)  # once it is open again it may be too late for that
                 self.close()
                 if not self.comes_back:
                     return
@@ -221,6 +235,10 @@ class _SampledSource(Source, Generic[_Device]):
         self._device: _Device | None = None
         self._fit = ClockFit(1.0)
         self._poll_ns = self._hand_over_ns = 0
+        self._mute_since_ns: int | None = None
+        self._idle_since_ns: int | None = None
+        self._period_ns = 1.0
+        self._afresh = True
         self._newest_ns: int | None = None
         self._times: list[npt.NDArray[np.int64]] = []
         self._rows: list[npt.NDArray[np.float64]] = []
@@ -240,6 +258,8 @@ class _SampledSource(Source, Generic[_Device]):
         self._device = self._make(self.clock)
         self._fit = ClockFit(1e9 / self._device.rate_hz)
         self._poll_ns = self._hand_over_ns = self.clock.now_ns()
+        self._mute_since_ns = self._idle_since_ns = None
+        self._afresh = True
 
     def close(self) -> None:
         if self._device is not None:
@@ -259,13 +279,33 @@ class _SampledSource(Source, Generic[_Device]):
         # Polls that were missed are not made up for.
         self._poll_ns = max(self._poll_ns + device.poll_interval_ns, self.clock.now_ns())
         self.clock.sleep_until(self._poll_ns)
-        burst: _Burst | None = device.read_burst(self.clock)
+        burst = self._ask(device)
         if burst is not None:
             self._times.append(self._stamps(burst))
             self._rows.append(burst.values)
         if self.clock.now_ns() < self._hand_over_ns:
             return None
         return self.rest()
+
+    def _ask(self, device: _Device) -> _Burst | None:
+        """What has come. A moment's trouble is passed over: the driver counts what it cost."""
+        asked_ns = self.clock.now_ns()
+        try:
+            burst: _Burst | None = device.read_burst(self.clock)
+        except BusError as error:
+            self._mute_since_ns = self._mute_since_ns or asked_ns
+            if self.clock.now_ns() - self._mute_since_ns > _HICCUP_NS:
+                raise
+            _log.info("%s: %s; asking again", self.name, error)
+            return None
+        self._mute_since_ns = None
+        self._idle_since_ns = None if burst is not None else self._idle_since_ns or asked_ns
+        patience_ns = max(_SILENCE_NS, _SILENT_PERIODS * self._fit.period_ns)
+        if self._idle_since_ns is not None and asked_ns - self._idle_since_ns > patience_ns:
+            raise DeviceError(
+                errno.EIO, f"{device.name} measures nothing any more: has it lost its power?"
+            )
+        return burst
 
     def rest(self) -> Delivery | None:
         if not self._times:
@@ -284,11 +324,17 @@ class _SampledSource(Source, Generic[_Device]):
         self._fit.observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns)
         counts = np.arange(burst.first_count, burst.first_count + len(burst))
         t_ns = self._fit.times(counts) - burst.group_delay_ns
+        if self._newest_ns is None or not self._afresh:
+            self._lost += burst.lost
+        else:  # the chip's own count says nothing of what was before
+            periods = round((int(t_ns[0]) - self._newest_ns) / self._period_ns)
+            self._lost += max(0, periods - 1)
         if self._newest_ns is not None and t_ns[0] <= self._newest_ns:
-            t_ns = np.maximum(t_ns, self._newest_ns + 1 + np.arange(len(burst)))
+            t_ns = np.maximum(t_ns, self._newest_ns + _APART_NS * (1 + np.arange(len(burst))))
+        self._afresh = False
+        self._period_ns = self._fit.period_ns
         self._newest_ns = int(t_ns[-1])
         self._delivered += len(burst)
-        self._lost += burst.lost
         return t_ns
 
 
@@ -435,7 +481,7 @@ class GpsSource(Source):
             return None
         fixes, self._waiting = self._waiting, []
         t_ns = self._gps_clock.times(np.array([fix.gps_time_ns for fix in fixes]))
-        t_ns = np.maximum(t_ns, self._newest_ns + 1 + np.arange(len(fixes)))
+        t_ns = np.maximum(t_ns, self._newest_ns + _APART_NS * (1 + np.arange(len(fixes))))
         self._newest_ns = int(t_ns[-1])
         self._delivered += len(fixes)
         block = Samples(fixes[0].kind, t_ns, np.concatenate([fix.values for fix in fixes]))

@@ -20,6 +20,11 @@ _SECOND_NS = 1_000_000_000
 _UNDOUBTED_NS = _SECOND_NS // 4
 """A pulse within this of a whole second, as the messages have it, is that of this second."""
 _STALE_NS = 3 * _SECOND_NS
+_LATE_NS = 50_000_000
+"""A message that comes so much later than the latency allows was kept waiting: by a host that had
+no time for it, or behind others. That says nothing of the clock ..."""
+_DOUBT_NS = 20 * _SECOND_NS
+"""... unless all have been late for so long."""
 _SETTLED = 5  # fixes after which the fit is better than one arrival
 
 
@@ -37,6 +42,7 @@ class GpsClock:
         self._by_pulses = ClockFit(1.0, _CRYSTAL, _DRIFT_PPM)
         self._pulse_number: int | None = None
         self._newest_arrival_ns = 0
+        self._in_time_ns = 0  # GPS time of the last message that was
         self._latency_ns: tuple[int, int] | None = None  # least and most, by the pulses
 
     @property
@@ -49,11 +55,19 @@ class GpsClock:
         self._newest_arrival_ns = fix.arrival_ns
         earliest_ns = fix.arrival_ns - self._latency.longest_ns
         latest_ns = fix.arrival_ns - self._latency.shortest_ns
-        self._by_messages.observe(fix.gps_time_ns, earliest_ns, latest_ns, _SERIAL_NOISE_NS)
+        if not self._was_kept_waiting(fix.gps_time_ns, earliest_ns):
+            self._in_time_ns = fix.gps_time_ns
+            self._by_messages.observe(fix.gps_time_ns, earliest_ns, latest_ns, _SERIAL_NOISE_NS)
         if self._by_pulses.locked:
             late_ns = fix.arrival_ns - int(self.times(np.array([fix.gps_time_ns]))[0])
             least_ns, most_ns = self._latency_ns or (late_ns, late_ns)
             self._latency_ns = min(least_ns, late_ns), max(most_ns, late_ns)
+
+    def _was_kept_waiting(self, gps_time_ns: int, earliest_ns: int) -> bool:
+        if not self._by_messages.locked or gps_time_ns - self._in_time_ns > _DOUBT_NS:
+            return False
+        expected_ns = int(self._by_messages.times(np.array([gps_time_ns]))[0])
+        return expected_ns < earliest_ns - _LATE_NS
 
     def take_pulse(self, number: int, t_ns: int) -> None:
         """Learn from a pulse, unless it was taken before or it is not sure of which second it is.

@@ -81,7 +81,7 @@ def test_a_file_becomes_the_table_that_was_declared():
         ("built = 2026", "load = 151\n#", "line 2: load must be less than or equal to 150, found"),
         ("built = 2026", "brakes = 'drum'\n#", "line 2: brakes must be 'rim' or 'disc', found"),
         ("built = 2026", "size = [1.0]\n#", "line 2: size has too few items, number 2 is missing"),
-        ("[rear]", "[behind]", ": the key 'rear' is missing (and 1 more)"),
+        ("[rear]", "[reer]", "line 7: unknown key 'reer', did you mean 'rear'? (and 1 more)"),
         ("diameter_m = 1", "diameter_m = 9", ": a penny-farthing is no bicycle: make the front"),
         ("[rear]", "[rear", " cannot be read as TOML: "),
     ],

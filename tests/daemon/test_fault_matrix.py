@@ -27,21 +27,7 @@ def test_no_kind_of_fault_is_forgotten():
     assert tried | {"disk_full", "power_cut"} == set(typing.get_args(get_type_hints(Fault)["kind"]))
 
 
-UNCOUNTED = pytest.mark.xfail(
-    strict=True,
-    reason="a source that is opened again counts nothing for the time between, and a chip that "
-    "has lost its power for less than that is never set up again",
-)
-LATE = pytest.mark.xfail(strict=True, reason="GPS messages that waited for us move its clock")
-
-
-def known(fault):
-    """A fault, marked where the recorder does not do what it should."""
-    marks = UNCOUNTED if fault.on_the_bus else LATE if str(fault) == "stall-gps-3.0" else ()
-    return pytest.param(fault, id=str(fault), marks=marks)
-
-
-@pytest.mark.parametrize("fault", [known(fault) for fault in FAULTS])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_costs_what_it_must_and_is_counted(tmp_path, fault):
     made = film(tmp_path, scenario(tmp_path, "walk", *fault.tables), fault.seconds)
     made.assert_sound(fault.hurts)
@@ -75,7 +61,6 @@ def test_a_sensor_that_is_gone_for_good_costs_no_more_than_itself(tmp_path):
     assert made.sources["imu"]["error"].startswith("no ICM-20948 on simulated bus")
 
 
-@UNCOUNTED
 def test_a_sensor_that_lost_its_power_for_a_moment_is_set_up_again(tmp_path):
     """It answers as before, and measures nothing: only its silence tells."""
     loose = {"kind": "unplug", "part": "imu", "at_s": 6.0, "for_s": 0.004}

@@ -44,15 +44,6 @@ class Case:
     hurts: frozenset[str]
 
     @property
-    def on_the_bus(self) -> bool:
-        """Whether transactions fail."""
-        bus = {"nack", "short_read", "bus_stuck"}
-        return any(
-            table["kind"] in bus or (table["kind"] == "unplug" and table["part"] in KINDS)
-            for table in self.tables
-        )
-
-    @property
     def seconds(self) -> float:
         """How long a film must be to see the end of them."""
         return max(5.5, *(table["at_s"] + table.get("for_s", 0) - 0.5 for table in self.tables))
