@@ -18,8 +18,9 @@ from daemon.configuration import StorageSettings
 from daemon.rig import Rig
 from daemon.shelf import Shelf
 from daemon.sources import Source
-from daemon.status import Observer, SourceStatus, Status
+from daemon.status import Observer, SourceStatus, State, Status
 from daemon.writer import Writer
+from muxer.clip_writer import ClipWriter
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ _STILL_NS = 5_000_000_000
 """A clip that has not grown for so long does not grow."""
 _MEGABYTE = 1_000_000
 _LONGEST_MARK = 500
+_MARK_PATIENCE_S = 1.0
 _UP = ("ready", "recording", "halted")
 
 
@@ -118,12 +120,15 @@ class Camcorder:
         """Note this moment in the clip, which is kept from now on.
 
         The clip's name, the seconds into it, UTC and text. UsageError where nothing is recorded.
+        May wait a moment, while one clip is finished and the next has not begun.
         """
         if len(text) > _LONGEST_MARK:
             raise UsageError(f"a mark has at most {_LONGEST_MARK} letters, found {len(text)}")
+        t_ns, give_up_s = self.now_ns, time.monotonic() + _MARK_PATIENCE_S
+        while (clip := self._clip) is None and self._wanted and time.monotonic() < give_up_s:
+            time.sleep(0.02)
         with self._lock:
-            writer, t_ns = self._writer, self.now_ns
-            clip = None if writer is None else writer.clips.clip
+            writer = self._writer
             if writer is None or clip is None or not self._wanted:
                 raise UsageError("nothing is being recorded: there is no clip to mark")
             utc = writer.clips.utc_at(t_ns)
@@ -134,6 +139,12 @@ class Camcorder:
             "utc": utc.isoformat(timespec="milliseconds"),
             "text": text,
         }
+
+    @property
+    def _clip(self) -> ClipWriter | None:
+        """The one in the making."""
+        writer = self._writer
+        return None if writer is None else writer.clips.clip
 
     def change_storage(self, storage: StorageSettings, shelf: Shelf) -> None:
         """Keep to other limits, and put the next clip on another shelf."""
@@ -307,6 +318,7 @@ class Camcorder:
         halted = writer.reel.halted
         flowing = all(source.delivering for source in sources if source.required)
         up = self._status.state in _UP or (flowing and now_ns >= self._warm_ns)
+        state: State
         if clip is not None:
             state = "recording"
         elif self._wanted and halted:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from camm import CammError, StreamFormat
@@ -45,7 +45,6 @@ class ClipMaker:
         self._fusion = fusion
         self._account = Account(rig, version)
         self._marks: list[Mark] = []
-        self._hopeless: set[Path] = set()
         self._home = shelf  # of the clip in the making
         self.shelf = shelf
         """Where the next clip goes."""
@@ -101,6 +100,9 @@ class ClipMaker:
         self._marks = []
         if clip is not None:
             clip.close()
+            if not clip.statistics({}).fragments:  # a disk that fails for long would fill with them
+                with suppress(OSError):
+                    clip.path.unlink()
         if (reason := error.strerror or str(error)) != self.error:
             _log.error("%s: %s", clip.path.name if clip else self.shelf.folder, reason)
         self.error = reason
@@ -108,20 +110,20 @@ class ClipMaker:
     def mark(self, mark: Mark) -> None:
         """Note a moment in the clip in the making, or in the next where it is later than this one.
 
-        The clip is protected at once: it shall be kept even if it is never finished here.
+        The one in the making is protected at once: it is to be kept even if it is never finished.
         """
+        self._marks.append(mark)
         if self.clip is not None:
-            self._marks.append(mark)
             self._keep(self.clip)
 
     def recover(self) -> bool:
         """Finish what a failure of the disk has left; whether the disk lets us."""
         try:
-            left = self.shelf.recover(but=self._hopeless)
+            self.shelf.recover()
         except OSError as error:
             self.fail(None, error)
             return False
-        self._hopeless.update(one.path for one in left if one.clip is None)
+        self.undated = True
         return True
 
     def utc_at(self, t_ns: int) -> datetime:

@@ -30,7 +30,8 @@ class Notifier:
         """One message, as READY=1, STATUS="recording"; False where it could not be sent now."""
         if self._socket is None:
             return True
-        message = "\n".join(f"{key}={value}" for key, value in fields.items())
+        values = {key: str(value).replace("\n", " ") for key, value in fields.items()}
+        message = "\n".join(f"{key}={value}" for key, value in values.items())
         try:
             self._socket.sendto(message.encode(), self._address)
         except OSError:  # its queue is full, or it starts anew: it is told again soon

@@ -18,7 +18,7 @@ from fusion.chip_orientation import ChipOrientation
 from fusion.declination import DeclinationError, magnetic_declination
 from fusion.fuser import OrientationFuser
 from fusion.orientation import CHIP
-from muxer.extract.gpx import with_fix
+from muxer.extract.track import with_fix
 
 _ARBITRARY, _MAGNETIC = "arbitrary", "magnetic north"
 

@@ -202,11 +202,13 @@ def _mag_source(
     if probe is None:
         _log.warning("%s has no magnetometer: which way is north remains unknown", imu.name)
         return None
-    rate_hz = MagnetometerSettings().rate_hz if settings is None else settings.rate_hz
 
     def mag(clock: Clock) -> Magnetometer:
         device = probe(bus)
-        device.configure(clock, rate_hz=rate_hz)
+        if settings is None:
+            device.configure(clock)  # at the rate that is its own: some have but one
+        else:
+            device.configure(clock, rate_hz=settings.rate_hz)
         return device
 
     source = MagSource("mag", clock, mag, turn)
@@ -219,7 +221,7 @@ def make_rig(configuration: Configuration) -> Rig:
     simulator, camera = configuration.simulator, configuration.camera
     if simulator is None:
         return hardware_rig(configuration, None if camera is None else Path(camera.file))
-    return simulated_rig(simulator.scenario, simulator.speed)
+    return simulated_rig(simulator.scenario, simulator.speed, with_truth=False)
 
 
 def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig:
@@ -282,10 +284,11 @@ def _gps_source(clock: Clock, settings: GpsSettings) -> GpsSource:
     return source
 
 
-def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
+def simulated_rig(scenario_name: str, speed: float | None, *, with_truth: bool = True) -> Rig:
     """A rig in software, at `speed` times real time (None: as fast as it goes).
 
-    The sensors warm up as fast as the host can; only the filming keeps to the speed.
+    What was true all the time is remembered `with_truth`, and fills the memory in the course of
+    days. The sensors warm up as fast as the host can; only the filming keeps to the speed.
     """
     from hw_sim.clock import VirtualClock
     from hw_sim.rig import SimulatedRig
@@ -301,12 +304,14 @@ def simulated_rig(scenario_name: str, speed: float | None) -> Rig:
         settings=settings,
         model="simulated rig",
         about={"simulation": {"scenario": scenario.name, "seed": scenario.seed}},
-        save_truth=simulated.save_truth,
+        save_truth=simulated.save_truth if with_truth else None,
     )
 
     def begin() -> None:
         clock.speed = speed
 
+    if not with_truth:
+        simulated.forget_truth()
     rig.begin = begin
     rig.holds.callback(simulated.close)
     simulated.start()

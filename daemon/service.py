@@ -197,7 +197,7 @@ class Service:
             fields["READY"] = 1
         if status.state == "recovering":
             fields["EXTEND_TIMEOUT_USEC"] = _PATIENCE_US
-        if self._is_well(status):
+        if self._watchdog_is_due() and is_well(status, time.monotonic_ns()):
             fields["WATCHDOG"] = 1
         if (line := in_words(status)) != self._status_line:
             fields["STATUS"] = line
@@ -205,14 +205,13 @@ class Service:
             self._told |= "READY" in fields
             self._status_line = line
 
-    def _is_well(self, status: Status) -> bool:
-        """Whether the manager is to be told, now, that all is well."""
-        now_ns = time.monotonic_ns()
-        watchdog_s = self._notifier.watchdog_s
+    def _watchdog_is_due(self) -> bool:
+        """Whether the manager waits to hear that all is well."""
+        now_ns, watchdog_s = time.monotonic_ns(), self._notifier.watchdog_s
         if watchdog_s is None or now_ns - self._watched_ns < watchdog_s / 4 * 1e9:
             return False
         self._watched_ns = now_ns
-        return status.flowing and status.growing and now_ns - status.looked_ns < _STALE_NS
+        return True
 
     async def _reload(self) -> None:
         """Read the configuration again; keep to the old one where the new one is none."""
@@ -268,6 +267,11 @@ def _web_server(control: Control, settings: ControlSettings) -> HttpServer:
             f"control.http needs {error.name}: pip install 'cammcorder[service]', or set it to \"\""
         ) from None
     return HttpServer(control, settings)
+
+
+def is_well(status: Status, now_ns: int) -> bool:
+    """Whether samples flow and the clip grows, and that was so just now (CLOCK_MONOTONIC)."""
+    return status.flowing and status.growing and now_ns - status.looked_ns < _STALE_NS
 
 
 def in_words(status: Status) -> str:

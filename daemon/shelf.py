@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -65,21 +65,22 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._boot = boot
-        self._naming = threading.Lock()  # a clip and its mark go together
+        self._naming = threading.RLock()  # a clip and its mark go together
         real = folder.resolve()
         self._mount = next(place for place in (real, *real.parents) if place.is_mount())
 
     def clips(self) -> list[Clip]:
         """All clips, those that were written last at the end."""
         found = []
-        for path in self.folder.glob(f"*{_SUFFIX}"):
-            with suppress(FileNotFoundError):  # it has just gone
-                about = path.stat()
-                protected = _mark(path).exists()
-                unfinished = path.name.endswith(_UNFINISHED)
-                found.append(
-                    Clip(path.name, path, about.st_size, about.st_mtime, protected, unfinished)
-                )
+        with self._naming:
+            for path in self.folder.glob(f"*{_SUFFIX}"):
+                with suppress(FileNotFoundError):  # somebody else has just deleted it
+                    about = path.stat()
+                    protected = _mark(path).exists()
+                    unfinished = path.name.endswith(_UNFINISHED)
+                    found.append(
+                        Clip(path.name, path, about.st_size, about.st_mtime, protected, unfinished)
+                    )
         return sorted(found, key=lambda clip: (clip.written, clip.name))
 
     def find(self, name: str) -> Clip:
@@ -127,7 +128,9 @@ class Shelf:
 
     def make_room(self, floor: int) -> list[Clip]:
         """Delete the oldest clips that may go until `floor` bytes are free; those that went."""
-        gone = []
+        gone: list[Clip] = []
+        if self.free() >= floor:
+            return gone
         for clip in self.clips():
             if self.free() >= floor:
                 break
@@ -177,16 +180,13 @@ class Shelf:
             sync_folder(self.folder)
         return renamed
 
-    def recover(
-        self, busy: Callable[[str], None] = lambda name: None, *, but: Collection[Path] = ()
-    ) -> list[Recovered]:
+    def recover(self, busy: Callable[[str], None] = lambda name: None) -> list[Recovered]:
         """Finish every recording that a crash or a power cut has left; nothing is deleted.
 
-        `busy` is told which one is worked on, `but` are in the making or known to be hopeless.
-        What cannot be finished stays as it is.
+        Not while one is in the making. `busy` is told which one is worked on. What cannot be
+        finished stays as it is.
         """
-        left = (clip.path for clip in self.clips() if clip.unfinished)
-        return [self._recover(path, busy) for path in left if path not in but]
+        return [self._recover(clip.path, busy) for clip in self.clips() if clip.unfinished]
 
     def _recover(self, path: Path, busy: Callable[[str], None]) -> Recovered:
         busy(path.name)

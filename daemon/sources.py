@@ -234,12 +234,13 @@ class _SampledSource(Source, Generic[_Device]):
         self._make: Callable[[Clock], _Device] = make
         self._device: _Device | None = None
         self._fit = ClockFit(1.0)
-        self._poll_ns = self._hand_over_ns = 0
+        self._asked_ns = self._hand_over_ns = 0
         self._mute_since_ns: int | None = None
         self._idle_since_ns: int | None = None
         self._period_ns = 1.0
         self._afresh = True
         self._newest_ns: int | None = None
+        self._bursts: list[_Burst] = []  # that have no stamps yet
         self._times: list[npt.NDArray[np.int64]] = []
         self._rows: list[npt.NDArray[np.float64]] = []
 
@@ -255,9 +256,10 @@ class _SampledSource(Source, Generic[_Device]):
         return self._device
 
     def open(self) -> None:
+        self._stamp()
         self._device = self._make(self.clock)
         self._fit = ClockFit(1e9 / self._device.rate_hz)
-        self._poll_ns = self._hand_over_ns = self.clock.now_ns()
+        self._asked_ns = self._hand_over_ns = self.clock.now_ns()
         self._mute_since_ns = self._idle_since_ns = None
         self._afresh = True
 
@@ -276,20 +278,19 @@ class _SampledSource(Source, Generic[_Device]):
         device = self._device
         if device is None:
             raise CammError(f"{self.name} is not open")
-        # Polls that were missed are not made up for.
-        self._poll_ns = max(self._poll_ns + device.poll_interval_ns, self.clock.now_ns())
-        self.clock.sleep_until(self._poll_ns)
+        self.clock.sleep_until(self._asked_ns + device.poll_interval_ns)
+        self._asked_ns = self.clock.now_ns()
         burst = self._ask(device)
         if burst is not None:
-            self._times.append(self._stamps(burst))
-            self._rows.append(burst.values)
-        if self.clock.now_ns() < self._hand_over_ns:
-            return None
-        return self.rest()
+            self._fit.observe(
+                burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns
+            )
+            self._bursts.append(burst)
+        return None if self._asked_ns < self._hand_over_ns else self.rest()
 
     def _ask(self, device: _Device) -> _Burst | None:
         """What has come. A moment's trouble is passed over: the driver counts what it cost."""
-        asked_ns = self.clock.now_ns()
+        asked_ns = self._asked_ns
         try:
             burst: _Burst | None = device.read_burst(self.clock)
         except BusError as error:
@@ -308,6 +309,7 @@ class _SampledSource(Source, Generic[_Device]):
         return burst
 
     def rest(self) -> Delivery | None:
+        self._stamp()
         if not self._times:
             return None
         t_ns, values = np.concatenate(self._times), np.concatenate(self._rows)
@@ -316,26 +318,29 @@ class _SampledSource(Source, Generic[_Device]):
         self._hand_over_ns = now_ns + _GATHER_NS
         return Delivery(self.name, self._content(t_ns, values), int(t_ns[-1]) + 1, now_ns)
 
-    def _stamps(self, burst: _Burst) -> npt.NDArray[np.int64]:
-        """When the samples of a burst were measured.
+    def _stamp(self) -> None:
+        """Say when what was gathered was measured, by all that has been learnt of the clock.
 
-        Never before an earlier one: a fit that corrects itself must not turn time round.
+        Never before an earlier sample: a fit that corrects itself must not turn time round.
         """
-        self._fit.observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns)
-        counts = np.arange(burst.first_count, burst.first_count + len(burst))
-        t_ns = self._fit.times(counts) - burst.group_delay_ns
-        if self._newest_ns is None or not self._afresh:
-            self._lost += burst.lost
-        else:  # the chip's own count says nothing of what was before
+        bursts, self._bursts = self._bursts, []
+        if not bursts:
+            return
+        counts = [np.arange(burst.first_count, burst.newest_count + 1) for burst in bursts]
+        t_ns = self._fit.times(np.concatenate(counts)) - bursts[0].group_delay_ns
+        if self._newest_ns is not None and self._afresh:
+            # The chip's own count says nothing of what was before.
             periods = round((int(t_ns[0]) - self._newest_ns) / self._period_ns)
-            self._lost += max(0, periods - 1)
+            self._lost += max(0, periods - 1) - bursts[0].lost
+        self._lost += sum(burst.lost for burst in bursts)
         if self._newest_ns is not None and t_ns[0] <= self._newest_ns:
-            t_ns = np.maximum(t_ns, self._newest_ns + _APART_NS * (1 + np.arange(len(burst))))
+            t_ns = np.maximum(t_ns, self._newest_ns + _APART_NS * (1 + np.arange(len(t_ns))))
         self._afresh = False
         self._period_ns = self._fit.period_ns
         self._newest_ns = int(t_ns[-1])
-        self._delivered += len(burst)
-        return t_ns
+        self._delivered += len(t_ns)
+        self._times.append(t_ns)
+        self._rows.append(np.concatenate([burst.values for burst in bursts]))
 
 
 class ImuSource(_SampledSource[Imu]):

@@ -6,8 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from daemon.sources import Source
+
+State: TypeAlias = Literal["recovering", "starting", "ready", "recording", "halted", "stopped"]
 
 _SILENT_NS = 3_000_000_000
 """A source that has delivered nothing for so long delivers nothing."""
@@ -45,8 +48,9 @@ class ClipStatus:
 class Status:
     """How the camcorder is, at a moment.
 
-    `state`     "starting" until every source delivers and clocks are fitted; "ready"; "recording";
-                "halted" where it should be recording and cannot; "stopped" in the end
+    `state`     "recovering" while clips that were cut off are finished; "starting" until every
+                source delivers and clocks are fitted; "ready"; "recording"; "halted" where it
+                should be recording and cannot; "stopped" in the end
     `clip`      the one in the making
     `flowing`   whether all sources that are required deliver
     `growing`   whether the clip does; True where there is none to grow
@@ -60,7 +64,7 @@ class Status:
                 hangs
     """
 
-    state: str = "starting"
+    state: State = "starting"
     clip: ClipStatus | None = None
     last_clip: str | None = None
     sources: tuple[SourceStatus, ...] = ()

@@ -14,12 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from camm import CammError, PacketType
 from camm.frames import Array
+from daemon.camcorder import Camcorder
 from daemon.configuration import (
     DAYS,
     MotionSettings,
@@ -27,7 +29,8 @@ from daemon.configuration import (
     TimesSettings,
     TriggerSettings,
 )
-from daemon.control import Control, Document
+from daemon.control import Control
+from daemon.status import Status
 from drivers.errors import DeviceError
 from drivers.gpio import Button, GpioButton, GpioLight, Light
 
@@ -37,10 +40,14 @@ _LOOK_S = 0.1
 _LONG_NS = 1_000_000_000
 """A button held for so long is a mark."""
 _MOTION_NS = 2_000_000_000
+_FRESH_NS = 3_000_000_000
+"""A fix that was there before and still is says nothing of the speed now."""
 _FEW = 5
 """Of fewer samples a spread says nothing."""
 _STANDARD_GRAVITY = 9.80665
 _DAY = timedelta(days=1)
+_TROUBLE = "gpio"
+"""What `Control.troubles` have our lines under."""
 
 _Line = TypeVar("_Line")
 
@@ -48,7 +55,7 @@ _Line = TypeVar("_Line")
 class Trigger(Protocol):
     """What asks for a recording by itself."""
 
-    def asks(self, now_ns: int, control: Control, status: Document) -> bool:
+    def asks(self, now_ns: int, camcorder: Camcorder) -> bool:
         """Whether it does now; `now_ns` is CLOCK_MONOTONIC. To be called ten times a second."""
         ...
 
@@ -86,8 +93,8 @@ class Motion:
         }
         self._lasting = Lasting(settings.start_after_s, settings.stop_after_s)
 
-    def asks(self, now_ns: int, control: Control, _: Document) -> bool:
-        newest = control.camcorder.newest
+    def asks(self, now_ns: int, camcorder: Camcorder) -> bool:
+        newest = camcorder.newest
         for kind, lately in self._lately.items():
             samples = newest.get(kind)
             if samples is not None and (not lately or lately[-1][1] != samples.t_ns[-1]):
@@ -111,11 +118,16 @@ class Speed:
     def __init__(self, settings: SpeedSettings) -> None:
         self._settings = settings
         self._lasting = Lasting(settings.start_after_s, settings.stop_after_s)
+        self._fix_ns = self._seen_ns = 0
 
-    def asks(self, now_ns: int, _: Control, status: Document) -> bool:
-        fix = status["fix"]
-        speed = None if fix is None else fix["speed_m_s"]
-        return self._lasting.after(now_ns, None if speed is None else self._under_way(speed * 3.6))
+    def asks(self, now_ns: int, camcorder: Camcorder) -> bool:
+        fix = camcorder.newest.get(PacketType.GPS)
+        if fix is None:
+            return self._lasting.after(now_ns, None)
+        if fix.t_ns[-1] != self._fix_ns:
+            self._fix_ns, self._seen_ns = int(fix.t_ns[-1]), now_ns
+        fresh = now_ns - self._seen_ns < _FRESH_NS
+        return self._lasting.after(now_ns, self._under_way(speed(fix.data[-1])) if fresh else None)
 
     def _under_way(self, km_h: float) -> bool | None:
         if km_h > self._settings.start_km_h:
@@ -130,11 +142,16 @@ class Times:
         self._settings = settings
         self._asked = False
 
-    def asks(self, _now_ns: int, _: Control, status: Document) -> bool:
-        if status["utc"] is not None:
-            local = datetime.fromisoformat(status["utc"]).astimezone()
-            self._asked = is_time(self._settings, local)
+    def asks(self, _now_ns: int, camcorder: Camcorder) -> bool:
+        utc = camcorder.status.utc
+        if utc is not None:
+            self._asked = is_time(self._settings, utc.astimezone())
         return self._asked
+
+
+def speed(fix: npt.NDArray[Any]) -> float:
+    """Over the ground by a row of CAMM type 6, km/h."""
+    return math.hypot(fix["velocity_east"], fix["velocity_north"]) * 3.6
 
 
 def spread(values: Array) -> float:
@@ -156,25 +173,25 @@ def is_time(settings: TimesSettings, local: datetime) -> bool:
     return False
 
 
-def is_in_trouble(status: Document) -> bool:
+def is_in_trouble(status: Status) -> bool:
     """Whether what is being recorded, or would be, is not what should be."""
-    if status["state"] in ("recovering", "starting"):
-        return bool(status["warnings"])
-    return status["state"] == "halted" or not (status["flowing"] and status["growing"])
+    if status.state == "starting":
+        return bool(status.warnings)
+    return status.state == "halted" or not (status.flowing and status.growing)
 
 
-def shines(status: Document, now_ns: int) -> bool:
+def shines(status: Status, now_ns: int) -> bool:
     """Whether the LED does at this moment.
 
     On while recording, blinking slowly while ready and fast in trouble, dark before and after.
     """
-    if status["state"] == "stopped":
+    if status.state in ("recovering", "stopped"):
         return False
     if is_in_trouble(status):
         return now_ns % 400_000_000 < 200_000_000
-    if status["state"] == "recording":
+    if status.state == "recording":
         return True
-    return bool(status["state"] == "ready") and now_ns % 2_000_000_000 < 1_000_000_000
+    return status.state == "ready" and now_ns % 2_000_000_000 < 1_000_000_000
 
 
 class Triggers:
@@ -200,16 +217,17 @@ class Triggers:
             self._triggers.append(Speed(settings.speed))
         if settings.times is not None:
             self._triggers.append(Times(settings.times))
-        self._button = _opened(button, settings.button)
-        self._light = _opened(light, settings.led)
+        self._button = self._opened(button, settings.button)
+        self._light = self._opened(light, settings.led)
         self._asked = False
         self._pressed_ns: int | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, in a thread of its own."""
-        self._thread.start()
+        """Begin to look, in a thread of its own; where nothing is set there is nothing to do."""
+        if self._triggers or self._button is not None or self._light is not None:
+            self._thread.start()
 
     def close(self) -> None:
         """Look no more, and give the lines back. What is being recorded goes on."""
@@ -219,11 +237,12 @@ class Triggers:
         for line in (self._button, self._light):
             if line is not None:
                 line.close()
+        self._control.troubles.pop(_TROUBLE, None)
 
     def look(self, now_ns: int) -> None:
         """Act on how things are; `now_ns` is CLOCK_MONOTONIC."""
-        status = self._control.status()
-        self._ask(now_ns, status)
+        status = self._control.camcorder.status
+        self._ask(now_ns)
         self._press(now_ns, status)
         self._show(now_ns, status)
 
@@ -231,9 +250,9 @@ class Triggers:
         while not self._ended.wait(_LOOK_S):
             self.look(time.monotonic_ns())
 
-    def _ask(self, now_ns: int, status: Document) -> None:
+    def _ask(self, now_ns: int) -> None:
         # All of them are looked at, for each must see what lasts.
-        asking = [t for t in self._triggers if t.asks(now_ns, self._control, status)]
+        asking = [t for t in self._triggers if t.asks(now_ns, self._control.camcorder)]
         if bool(asking) == self._asked:
             return
         self._asked = bool(asking)
@@ -244,14 +263,14 @@ class Triggers:
             _log.info("recording no further: nothing asks for it any more")
             self._control.stop()
 
-    def _press(self, now_ns: int, status: Document) -> None:
+    def _press(self, now_ns: int, status: Status) -> None:
         """A short press starts or stops when it ends; a long one marks as soon as it is one."""
         if self._button is None:
             return
         try:
             changes = self._button.changes()
         except DeviceError as error:
-            _log.warning("%s", error)
+            self._complain(error)
             self._button.close()
             self._button = None
             return
@@ -259,15 +278,15 @@ class Triggers:
             if self._pressed_ns is not None:
                 if t_ns - self._pressed_ns >= _LONG_NS:
                     self._mark()
-                elif not pressed:
+                else:
                     self._toggle(status)
             self._pressed_ns = t_ns if pressed else None
         if self._pressed_ns is not None and now_ns - self._pressed_ns >= _LONG_NS:
             self._mark()
             self._pressed_ns = None
 
-    def _toggle(self, status: Document) -> None:
-        if status["state"] in ("recording", "halted"):
+    def _toggle(self, status: Status) -> None:
+        if status.state in ("recording", "halted"):
             self._control.stop()
         else:
             self._control.start()
@@ -278,23 +297,27 @@ class Triggers:
         except (CammError, OSError) as error:  # no clip to mark; a disk that refuses
             _log.warning("%s", error)
 
-    def _show(self, now_ns: int, status: Document) -> None:
+    def _show(self, now_ns: int, status: Status) -> None:
         if self._light is None:
             return
         try:
             self._light.shine(shines(status, now_ns))
         except DeviceError as error:
-            _log.warning("%s", error)
+            self._complain(error)
             self._light.close()
             self._light = None
 
+    def _opened(self, make: Callable[[str], _Line], name: str | None) -> _Line | None:
+        """A line, or None where none is set or it cannot be had."""
+        if name is None:
+            return None
+        try:
+            return make(name)
+        except DeviceError as error:
+            self._complain(error)
+            return None
 
-def _opened(make: Callable[[str], _Line], name: str | None) -> _Line | None:
-    """A line, or None where none is set or it cannot be had."""
-    if name is None:
-        return None
-    try:
-        return make(name)
-    except DeviceError as error:
+    def _complain(self, error: DeviceError) -> None:
         _log.warning("%s", error)
-        return None
+        troubles = self._control.troubles
+        troubles[_TROUBLE] = "; ".join(filter(None, (troubles.get(_TROUBLE), str(error))))

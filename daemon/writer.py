@@ -73,6 +73,8 @@ class Writer:
         self._storage = storage
         self._queue = _Queue()
         self._missed_before = 0
+        self._wanted = False
+        self._until_ns = 0
         self.formats: Sequence[StreamFormat] = rig.camera.formats if rig.camera is not None else ()
         """Of the camera that films; none while there is none."""
         self.failure: Exception | None = None
@@ -108,12 +110,22 @@ class Writer:
     def start(self) -> None:
         """Record from now on."""
         now_ns = self._rig.clock.now_ns()
-        self.deliver(lambda: self.reel.start(now_ns))
+
+        def start() -> None:
+            self._wanted = True
+            self.reel.start(now_ns)
+
+        self.deliver(start)
 
     def stop(self) -> None:
         """Record up to now."""
         now_ns = self._rig.clock.now_ns()
-        self.deliver(lambda: self.reel.stop(now_ns))
+
+        def stop() -> None:
+            self._wanted = False
+            self.reel.stop(now_ns)
+
+        self.deliver(stop)
 
     def halt(self) -> None:
         """Finish the clip: there is no room for more."""
@@ -125,6 +137,8 @@ class Writer:
         def try_again() -> None:
             if self.reel.halted and self.clips.recover():
                 self.reel.resume()
+                if not self._wanted:
+                    self.clips.error = ""  # else the next clip tells
 
         self.deliver(try_again)
 
@@ -139,11 +153,11 @@ class Writer:
 
         def change() -> None:
             before = self.reel
-            wanted, halted = before.wanted, before.halted
+            halted = before.halted
             before.finish(now_ns)
             self._missed_before += before.missed
             self.reel = self.recorder.sink = self._new_reel(formats)
-            if wanted:
+            if self._wanted:
                 self.reel.start(now_ns)
             if halted or before.halted:
                 self.reel.halt()
@@ -196,13 +210,13 @@ class Writer:
 
     def _look(self) -> None:
         """Note how the clip is: only this thread may ask it."""
-        clip, statistics = self.clips.clip, self.reel.statistics()
-        if clip is None or statistics is None:
+        clip = self.clips.clip
+        if clip is None:
             self.clip = None
             return
-        now = (clip.path.name, statistics.fragments)
-        if self.clip is not None and now == (self.clip.name, self.clip.fragments):
+        if clip.until_ns == self._until_ns or (statistics := self.reel.statistics()) is None:
             return
+        self._until_ns = clip.until_ns
         self.slowest_write_s = clip.slowest_write_s
         self.clip = ClipStatus(
             clip.path.name,

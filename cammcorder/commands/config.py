@@ -11,8 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 
 
@@ -49,6 +47,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from daemon.service import load
 
     lines = _table(asdict(load(options.file)))
@@ -57,6 +57,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _example(options: argparse.Namespace) -> int:
+    from importlib.resources import files
+
     from camm.errors import UsageError
 
     examples = {

@@ -1,15 +1,17 @@
-"""Write a clip's metadata as CSV, GPX, JSON Lines or Gyroflow's .gcsv.
+"""Write a clip's metadata in the forms that other programs read: CSV, GPX, Parquet, MCAP and more.
 
-CSV gives a table for each packet type (walk.gyro.csv, walk.gps.csv, ...), GPX the track of the
-camera (walk.gpx), JSON Lines an object for every record in the order of the file (walk.jsonl),
-.gcsv the motion for Gyroflow (walk.gcsv).
+csv, parquet: a table for each packet type (walk.gyro.csv, walk.gps.csv, ...); jsonl: an object for
+every record in the order of the file; with --per-frame all three have a row for every video frame
+instead. gpx, geojson, kml, nmea: the track of the camera. gcsv: the motion for Gyroflow. euroc: the
+layout of visual-inertial data sets and Kalibr. mcap, mcap+video: for Foxglove. srt: subtitles. raw:
+a Mi Sphere's boxes as they are. docs/EXPORT.md has the columns.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,25 +19,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from camm import PacketType
     from muxer.clip import Clip
-    from muxer.extract import Document
+    from muxer.extract import Document, Selection
 
 _LONG_WORK = 8
-"""Pieces of text from which on it takes long enough for a progress bar."""
+"""Blocks of records from which on it takes long enough for a progress bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
-    parser.add_argument("clip", metavar="CLIP", help="the MP4 file to read")
+    parser.add_argument("clip", metavar="CLIP", help="the MP4 file to read, or its URL")
     parser.add_argument(
         "--to",
         metavar="FORMATS",
         required=True,
-        help="csv, gcsv, gpx, jsonl, or several of them divided by commas",
+        help="csv, euroc, gcsv, geojson, gpx, jsonl, kml, mcap, mcap+video, nmea, parquet, raw, "
+        "srt, or several of them divided by commas",
     )
     parser.add_argument(
         "--types",
         metavar="TYPES",
         help="only these packet types, such as gyro,acceleration,gps (default: all in the clip)",
+    )
+    parser.add_argument(
+        "--per-frame",
+        action="store_true",
+        help="a row for every video frame, with its orientation, exposure and place "
+        "(csv, jsonl, parquet)",
     )
     parser.add_argument(
         "-o",
@@ -52,32 +61,33 @@ def run(options: argparse.Namespace) -> int:
     """Extract, and name each file that was written."""
     from cammcorder.commands.outputs import tell_cost
     from muxer import reader
+    from muxer.extract import Selection
 
-    formats, kinds = _formats(options.to), _kinds(options.types)
-    if options.output == "-" and len(formats) > 1:
-        from camm import UsageError
-
-        raise UsageError(f"standard output takes one format, found {options.to}: name a folder")
+    formats, kinds = _formats(options), _kinds(options.types)
     with reader.open(options.clip) as clip:
-        documents = _documents(reader.require_motion(clip), formats, kinds)
-        with _progress(sum(document.pieces for document in documents)) as advance:
-            if options.output == "-":
-                _print(documents, advance)
-            else:
-                _write(clip, documents, options, advance)
+        reader.require_motion(clip)
+        documents = _documents(Selection(clip, kinds, per_frame=options.per_frame), formats)
+        if options.output == "-":
+            _print(clip, documents)
+        else:
+            _write(clip, documents, options)
         if options.verbose:
             tell_cost(clip)
     return 0
 
 
-def _formats(names: str) -> list[str]:
+def _formats(options: argparse.Namespace) -> list[str]:
     from camm import UsageError
-    from muxer.extract import FORMATS
+    from muxer.extract import FORMATS, PER_FRAME
 
-    formats = list(dict.fromkeys(names.split(",")))
+    formats = list(dict.fromkeys(options.to.split(",")))
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format is called {name!r}; there are: {', '.join(FORMATS)}")
+        if options.per_frame and name not in PER_FRAME:
+            raise UsageError(f"--per-frame makes {', '.join(PER_FRAME)}, found --to {name}")
+    if options.output == "-" and len(formats) > 1:
+        raise UsageError(f"standard output takes one format, found {options.to}: name a folder")
     return formats
 
 
@@ -92,16 +102,14 @@ def _kinds(labels: str | None) -> frozenset[PacketType] | None:
         raise UsageError(str(error)) from None
 
 
-def _documents(
-    clip: Clip, formats: list[str], kinds: frozenset[PacketType] | None
-) -> list[Document]:
+def _documents(selection: Selection, formats: list[str]) -> list[Document]:
     """What all formats make of the clip; it is an error if that is nothing at all."""
     from muxer.extract import FORMATS, NothingToExtractError
 
     documents, notes = [], []
     for name in formats:
         try:
-            documents += FORMATS[name](clip, kinds)
+            documents += FORMATS[name](selection)
         except NothingToExtractError as nothing:
             notes.append(nothing)
     if not documents:
@@ -110,50 +118,54 @@ def _documents(
     return documents
 
 
-def _print(documents: list[Document], advance: Callable[[], None]) -> None:
+def _print(clip: Clip, documents: list[Document]) -> None:
     """All documents to standard output, an empty line between them."""
+    from camm import UsageError
+    from muxer.extract import make_together
+
+    if len(documents) > 1 and not all(document.text for document in documents):
+        suffixes = ", ".join(document.suffix for document in documents)
+        raise UsageError(
+            f"standard output takes one file of this kind, found {suffixes}: name one of --types, "
+            "or a folder"
+        )
     out = sys.stdout.buffer  # text would be in the terminal's encoding, and GPX says it is UTF-8
     for number, document in enumerate(documents):
         if number:
             out.write(b"\n")
-        for piece in _counted(document, advance):
-            out.write(piece.encode())
+        with _progress(clip) as watched:
+            for (piece,) in watched(make_together([document], clip.record_blocks())):
+                out.write(piece)
     out.flush()
 
 
-def _write(
-    clip: Clip, documents: list[Document], options: argparse.Namespace, advance: Callable[[], None]
-) -> None:
-    """Each document to a file of the folder, once it is known that all their names are free."""
+def _write(clip: Clip, documents: list[Document], options: argparse.Namespace) -> None:
+    """All documents to files of the folder, once it is known that all their names are free."""
     from cammcorder.commands.outputs import free_file, made_folder
-    from muxer.extract import write_whole
+    from muxer.extract import make_together, write_together
 
     folder = made_folder(Path(options.output))
     stem = Path(clip.path).stem
-    paths = [
-        free_file(folder / f"{stem}{document.suffix}", force=options.force)
-        for document in documents
-    ]
-    for path, document in zip(paths, documents, strict=True):
-        write_whole(path, _counted(document, advance))
-        sys.stdout.write(f"{path}\n")
+    paths = [folder / f"{stem}{document.suffix}" for document in documents]
+    for path in paths:
+        if path.parent.exists():
+            free_file(path, force=options.force)
+    with _progress(clip) as watched:
+        write_together(paths, watched(make_together(documents, clip.record_blocks())))
+    sys.stdout.writelines(f"{path}\n" for path in paths)
 
 
-def _counted(document: Document, advance: Callable[[], None]) -> Iterator[str]:
-    for piece in document.text:
-        yield piece
-        advance()
+_Rounds = Iterable[Sequence[bytes]]
 
 
 @contextmanager
-def _progress(pieces: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error for long work at a terminal; gives what to call after each piece."""
-    if pieces < _LONG_WORK or not sys.stderr.isatty():
-        yield lambda: None
+def _progress(clip: Clip) -> Iterator[Callable[[_Rounds], _Rounds]]:
+    """A bar on standard error for long work at a terminal; gives what counts the rounds of it."""
+    if clip.survey.blocks < _LONG_WORK or not sys.stderr.isatty():
+        yield lambda rounds: rounds
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("extracting", total=pieces)
-        yield lambda: bar.advance(task)
+        yield lambda rounds: bar.track(rounds, clip.survey.blocks + 1, description="extracting")

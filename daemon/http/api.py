@@ -10,7 +10,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-import av
 from prometheus_client.exposition import choose_encoder
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -18,13 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from camm import UsageError
+from camm import CammError, UsageError
 from daemon.control import Control, Document
 from daemon.http import documents
 from daemon.http.metrics import registry
 from daemon.http.openapi import Answer, Operation
 from daemon.http.preview import Preview
 from daemon.http.track import Track
+from daemon.shelf import Clip
 
 _Body = TypeVar("_Body")
 
@@ -53,6 +53,7 @@ class Api:
             206: Answer("a range of it; of several, multipart/byteranges", "video/mp4"),
             416: Answer("it has no such range", None),
             409: Answer("it is in the making"),
+            **unknown,
         }
         head = {status: Answer(answer.words, None) for status, answer in whole.items()}
         ranges = ("Range", "If-Range")
@@ -96,7 +97,7 @@ class Api:
                 "All clips, the newest first",
                 {200: Answer("the clips", tuple[documents.Clip, ...])},
             ),
-            Operation("GET", clip, self.download, "A clip", whole | unknown, headers=ranges),
+            Operation("GET", clip, self.download, "A clip", whole, headers=ranges),
             Operation("HEAD", clip, self.download, "About a clip", head, headers=ranges),
             Operation(
                 "DELETE",
@@ -177,7 +178,7 @@ class Api:
 
     def download(self, request: Request) -> Response:
         """The file, or ranges of it."""
-        clip = self._control.clip(self._known(request))
+        clip = self._clip(request)
         if clip.unfinished:
             raise HTTPException(409, f"{clip.name} is not finished: it cannot be downloaded yet")
         if not _well_formed(request.headers.get("range", "")):
@@ -190,14 +191,14 @@ class Api:
 
     def delete(self, request: Request) -> Response:
         """Remove a clip."""
-        return JSONResponse(self._control.delete(self._known(request)))
+        return JSONResponse(self._control.delete(self._clip(request).name))
 
     async def protect(self, request: Request) -> Response:
         """Keep a clip, or do so no longer."""
         wish = await _body(request, documents.Protection)
 
         def protect() -> Document:
-            return self._control.protect(self._known(request), protected=wish.protected)
+            return self._control.protect(self._clip(request).name, protected=wish.protected)
 
         return JSONResponse(await run_in_threadpool(protect))
 
@@ -213,10 +214,10 @@ class Api:
         """What the camera sees."""
         try:
             picture = self._preview.picture()
-        except av.FFmpegError as error:
-            raise HTTPException(404, f"the picture cannot be decoded: {error.strerror}") from None
+        except CammError as error:
+            raise HTTPException(404, str(error)) from None
         if picture is None:
-            raise HTTPException(404, "the camera has not delivered a picture yet")
+            raise HTTPException(404, "the camera delivers no picture")
         tag = {"ETag": f'"{picture.tag}"'}
         if tag["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=tag)
@@ -233,10 +234,10 @@ class Api:
                 return
             yield f"event: {event}\ndata: {json.dumps(document, allow_nan=False)}\n\n"
 
-    def _known(self, request: Request) -> str:
-        """The clip's name as it is on the shelf; a name never becomes a path in another way."""
+    def _clip(self, request: Request) -> Clip:
+        """The clip out of the shelf's listing; a name becomes a path in no other way."""
         try:
-            return self._control.clip(request.path_params["name"]).name
+            return self._control.clip(request.path_params["name"])
         except UsageError as error:
             raise HTTPException(404, str(error)) from None
 
@@ -249,7 +250,8 @@ async def _body(request: Request, kind: type[_Body]) -> _Body:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LONGEST_BODY:
-            raise HTTPException(413, f"a body has at most {_LONGEST_BODY} bytes")
+            words = f"a body has at most {_LONGEST_BODY} bytes"
+            raise HTTPException(413, words, {"Connection": "close"})
     try:
         return TypeAdapter(kind).validate_json(bytes(body))
     except ValidationError as error:

@@ -62,7 +62,7 @@ def make_app(
             *_routes(operations),
             Route("/openapi.json", document),
             Route("/", page),
-            Mount("/page", StaticFiles(directory=_PAGE, check_dir=False)),
+            Mount("/page", StaticFiles(directory=_PAGE)),
         ],
         middleware=[Middleware(Gate, access)],
         exception_handlers={
@@ -73,6 +73,7 @@ def make_app(
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.api, app.state.access = api, access
     return app
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Len, MaxLen
 
 from camm.declared import declared
 
@@ -127,9 +127,5 @@ class Protection:
     protected: bool
 
 
-Position = tuple[
-    float,
-    Annotated[float, Ge(-90), Le(90)],
-    Annotated[float, Ge(-180), Le(180)],
-]
+Position = Annotated[tuple[float, ...], Len(3, 3)]
 """Seconds since 1970, latitude, longitude."""

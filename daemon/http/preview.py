@@ -11,7 +11,7 @@ from typing import cast
 
 import av
 
-from camm import Packet, StreamFormat
+from camm import CammError, Packet, StreamFormat
 from daemon.control import Control
 
 _WIDEST = 480
@@ -40,7 +40,7 @@ class Preview:
         self._of: Packet | None = None
 
     def picture(self) -> Picture | None:
-        """None where there is none (yet); av.FFmpegError where it cannot be decoded."""
+        """None where there is none; CammError where it cannot be decoded."""
         with self._lock:
             newest = self._control.picture()
             if newest is None:
@@ -56,10 +56,15 @@ class Preview:
 
 def _decoded(stream: StreamFormat, packet: Packet) -> av.VideoFrame:
     codec = _DECODERS.get(stream.codec, stream.codec)
-    decoder = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
-    decoder.extradata = stream.extradata or None
-    decoder.thread_count = 1
-    frames = [*decoder.decode(av.Packet(packet.data)), *decoder.decode(None)]
+    try:
+        decoder = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
+        decoder.extradata = stream.extradata or None
+        decoder.thread_count = 1
+        frames = [*decoder.decode(av.Packet(packet.data)), *decoder.decode(None)]
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        raise CammError(f"the camera's {codec} picture cannot be decoded: {error}") from None
+    if not frames:
+        raise CammError(f"the camera's {codec} picture cannot be decoded: it is not whole")
     frame = frames[0]
     across, down = stream.pixel_aspect
     shown = frame.width * across / down

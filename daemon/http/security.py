@@ -13,7 +13,7 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -80,11 +80,13 @@ class Access:
     def __init__(self, settings: ControlSettings, now_s: Callable[[], float]) -> None:
         name = socket.gethostname().lower()
         short = name.partition(".")[0]
+        self._names = {"localhost", name, short, f"{short}.local"}
         address = settings.address()
-        bound = () if address is None else (address[0].lower(),)
-        self._names = {"localhost", name, short, f"{short}.local", *bound}
+        if address is not None and _ip(address[0]) is None:
+            self._names.add(address[0].lower())
         self._requests = Allowance(200, 50.0, now_s)
         self._failures = Allowance(5, 0.1, now_s)
+        self._settings = settings
         self._token = read_token(settings)
 
     @property
@@ -93,8 +95,10 @@ class Access:
         return self._token is not None
 
     def change(self, settings: ControlSettings) -> None:
-        """Another token from now on; UsageError, and no change, where its file is no good."""
-        self._token = read_token(settings)
+        """Another token from now on. UsageError, and no change, where its file is no good, or
+        there is none any more though the address, which stays, is open to others.
+        """
+        self._token = read_token(replace(self._settings, token_file=settings.token_file))
 
     def refusal(self, scope: Scope) -> Refusal | None:
         """Why a request may not be answered; None where it may."""
@@ -116,12 +120,8 @@ class Access:
         if host is None:
             return False
         name: str = host["six"] or host["name"].removesuffix(".")
-        if name in self._names:
-            return True
-        try:
-            return ipaddress.ip_address(name) == ipaddress.ip_address(scope["server"][0])
-        except ValueError:
-            return False  # a name that is not ours
+        asked_of = _ip(name)
+        return name in self._names if asked_of is None else asked_of == _ip(scope["server"][0])
 
     def _without_token(self, headers: Headers, client: str) -> Refusal | None:
         if self._token is None:
@@ -190,6 +190,13 @@ def _same_site(headers: Headers, *, is_page: bool) -> bool:
     if origin is not None and origin.lower().partition("://")[2] != headers["host"].lower():
         return False
     return is_page or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def _too_often(wait_s: float, error: str) -> Refusal:

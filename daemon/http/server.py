@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,15 +23,15 @@ _PATIENCE_S = 2
 
 
 class HttpServer:
-    """Serves a camcorder at `settings.http`, which must not be None.
+    """Serves a camcorder at the address that the settings name.
 
-    UsageError where the token file is no good.
+    UsageError where they name none, or the token file is no good.
     """
 
     def __init__(self, control: Control, settings: ControlSettings) -> None:
         address = settings.address()
         if address is None:
-            raise UsageError("control.http is not set: there is no address to serve at")
+            raise UsageError("control.http names no address to serve at")
         self._host, self._port = address
         self._app = make_app(control, settings)
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +57,7 @@ class HttpServer:
         return self._host, self._port
 
     def change(self, settings: ControlSettings) -> None:
-        """Another token from now on; UsageError, and no change, where its file is no good."""
+        """Another token from now on; UsageError, and no change, as of `Access.change`."""
         self._app.state.access.change(settings)
 
     async def start(self) -> None:
@@ -64,11 +65,13 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            family, *_, address = found[0]
+            family, *_, address = min(found)  # by IPv4 where there are both
             listening = socket.create_server(address[:2], family=family)
         except OSError as error:
             shown = f"[{self._host}]" if ":" in self._host else self._host
-            raise CammError(f"control.http {shown}:{self._port}: {error.strerror}") from None
+            unknown = isinstance(error, socket.gaierror)
+            words = error.strerror if unknown else os.strerror(error.errno or 0)
+            raise CammError(f"control.http {shown}:{self._port}: {words}") from None
         self._port = listening.getsockname()[1]
         self._task = loop.create_task(self._server.serve([listening]))
         while not (self._server.started or self._task.done()):

@@ -4,17 +4,26 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from faulty_films import scenario
 
 from camm import CammError, UsageError
 from daemon.camcorder import Camcorder
-from daemon.configuration import CameraSettings, Configuration, GpsSettings, StorageSettings
+from daemon.configuration import (
+    CameraSettings,
+    Configuration,
+    GpsSettings,
+    ImuSettings,
+    StorageSettings,
+)
 from daemon.control import Control
 from daemon.rig import make_rig, simulated_rig
 from daemon.shelf import Shelf
 from muxer import reader
+
+FILM = Path(__file__).parents[1] / "data/video/sample-5s.mp4"
 
 
 class Running:
@@ -114,7 +123,7 @@ def test_a_mark_is_in_the_clip_and_keeps_it(running, folder):
 def test_every_mark_is_in_one_of_the_segments(tmp_path, folder):
     with Running(folder, scenario(tmp_path, "walk"), segment_s=1.0) as running:
         running.control.start()
-        running.until(recording)
+        running.until(lambda s: s["clip"] is not None)
         for number in range(12):
             running.control.mark(str(number))
             deadline = running.camcorder.now_ns + 300_000_000
@@ -222,10 +231,10 @@ def test_clips_get_their_utc_when_the_receiver_has_it(tmp_path, folder, monkeypa
         running.until(lambda s: (s["last_clip"] or "").startswith("2026-07-02"))
     names = sorted(path.name for path in folder.iterdir())
     assert len(names) > 1
-    assert all(name.startswith("2026-07-02T16-42-") and name.endswith("Z.mp4") for name in names)
+    assert all(name.startswith("2026-07-02T16-") and name.endswith("Z.mp4") for name in names)
 
 
-def test_a_camera_that_is_not_required_may_come_later(tmp_path, folder, film):
+def test_a_camera_that_is_not_required_may_come_later(tmp_path, folder):
     later = tmp_path / "later.mp4"
     devices = Configuration(
         camera=CameraSettings(str(later), required=False),
@@ -237,22 +246,13 @@ def test_a_camera_that_is_not_required_may_come_later(tmp_path, folder, film):
             status = running.until(lambda s: s["warnings"] and s["sources"])
             assert status["flowing"]  # as nothing is required
             assert any("there is no file" in warning for warning in status["warnings"])
-            later.symlink_to(film)
+            later.symlink_to(FILM)
             running.control.start()
             running.until(recording)
     assert running.error is None
 
 
-@pytest.fixture
-def film():
-    from pathlib import Path
-
-    return Path(__file__).parents[1] / "data/video/sample-5s.mp4"
-
-
 def test_a_sensor_that_is_required_keeps_the_rig_from_coming_up(tmp_path, folder):
-    from daemon.configuration import ImuSettings
-
     bus = f"unix:{tmp_path}/no-bus"
     with pytest.raises(CammError, match="nobody serves a bus"):
         make_rig(Configuration(imu=ImuSettings(bus=bus)))

@@ -37,7 +37,13 @@ def test_a_rig_names_its_host_its_settings_and_its_receiver(pi):
         assert found.about["host"]["name"] == os.uname().nodename
         assert found.about["host"]["model"] == found.model
         assert found.about["configuration"] == {
-            "gps": {"port": port, "baud": 9600, "rate_hz": 10, "latency_ms": (180.0, 250.0)}
+            "gps": {
+                "port": port,
+                "baud": 9600,
+                "rate_hz": 10,
+                "latency_ms": (180.0, 250.0),
+                "required": False,
+            }
         }
         told = found.gps.describe()
         assert (told["manufacturer"], told["product"]) == ("u-blox AG", "GNSS receiver")

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from faulty_films import scenario
 from cammcorder import __version__
 from daemon.control_client import ControlClient
 from daemon.notify import Notifier
-from daemon.service import changes, load
+from daemon.service import changes, is_well, load
+from daemon.status import Status
 from muxer import reader
 
 DATA = Path(__file__).parents[1] / "data"
@@ -60,8 +63,8 @@ class Manager:
 class Daemon:
     """`cammcorder daemon`, and what goes with it; ended when the context is left."""
 
-    def __init__(self, folder: Path, rig: str, *, storage: str = "", name: str = "notify") -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, rig: str, *, storage="", name="notify", http="") -> None:
+        self.http = http
         self.clips = folder / "clips"
         self.socket = folder / "control.sock"
         self.file = folder / "rig.toml"
@@ -82,7 +85,7 @@ class Daemon:
     def configure(self, rig, storage=""):
         self.file.write_text(
             f'{rig}\n[storage]\nfolder = "{self.clips}"\nkeep_free_mb = 1\n{storage}\n'
-            f'[control]\nsocket = "{self.socket}"\nhttp = ""\n'
+            f'[control]\nsocket = "{self.socket}"\nhttp = "{self.http}"\n'
         )
 
     def said(self):
@@ -286,6 +289,38 @@ def test_a_manager_that_has_gone_is_no_trouble(tmp_path):
     assert not nobody.tell(READY=1)
     nobody.close()
     assert Notifier({}).tell(READY=1)
+
+
+def test_all_is_well_while_samples_flow_the_clip_grows_and_somebody_looked():
+    well = Status("recording", flowing=True, growing=True, looked_ns=100_000_000_000)
+    assert is_well(well, 102_000_000_000)
+    assert not is_well(well, 106_000_000_000)
+    assert not is_well(replace(well, flowing=False), 102_000_000_000)
+    assert not is_well(replace(well, growing=False), 102_000_000_000)
+
+
+def test_words_of_many_lines_are_one_field(tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    assert notifier.tell(STATUS="a\nREADY=1", WATCHDOG=1)
+    assert manager.next() == {"STATUS": "a READY=1", "WATCHDOG": "1"}
+    notifier.close()
+    manager.socket.close()
+
+
+def test_the_page_is_served_and_its_address_is_waited_for(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Daemon(tmp_path, simulator(tmp_path), http=f"127.0.0.1:{port}") as daemon:
+            daemon.manager.until("READY")  # the page is not what a camcorder is for
+            status = daemon.until(lambda s: s["warnings"])
+            assert "Address already in use" in status["warnings"][0]
+            assert daemon.end() == 0
+    with Daemon(tmp_path, simulator(tmp_path), http=f"127.0.0.1:{port}", name="two") as daemon:
+        daemon.manager.until("READY")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status") as answer:
+            assert json.load(answer)["flowing"]
+        assert daemon.end() == 0
 
 
 def test_the_watchdog_of_another_process_is_not_ours():

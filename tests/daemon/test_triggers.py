@@ -4,6 +4,7 @@ import errno
 import logging
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camm import PacketType, Samples, UsageError
+from camm import VALUE_DTYPES, PacketType, Samples, UsageError
 from camm.declared import DeclarationError, parse
 from daemon.camcorder import Camcorder
 from daemon.configuration import (
@@ -27,6 +28,7 @@ from daemon.configuration import (
 from daemon.control import Control
 from daemon.rig import simulated_rig
 from daemon.shelf import Shelf
+from daemon.status import Status
 from daemon.triggers import Lasting, Triggers, is_time, shines, spread
 from drivers.errors import DeviceError
 
@@ -40,34 +42,39 @@ class Told:
 
     def __init__(self):
         self.said = []
-        self.document = {
-            "state": "ready",
-            "flowing": True,
-            "growing": True,
-            "warnings": [],
-            "fix": None,
-            "utc": None,
-        }
-        self.camcorder = SimpleNamespace(newest={})
+        self.troubles = {}
+        self.camcorder = SimpleNamespace(newest={}, status=Status("ready", flowing=True))
+        self.km_h = None
 
-    def status(self):
-        return dict(self.document)
+    def be(self, **status):
+        self.camcorder.status = replace(self.camcorder.status, **status)
 
     def start(self):
         self.said.append("start")
-        self.document["state"] = "recording"
+        self.be(state="recording")
 
     def stop(self):
         self.said.append("stop")
-        self.document["state"] = "ready"
+        self.be(state="ready")
 
     def mark(self, text):
-        if self.document["state"] != "recording":
+        if self.camcorder.status.state != "recording":
             raise UsageError("there is no clip to mark")
         self.said.append(f"mark {text}")
 
     def moving_at(self, km_h):
-        self.document["fix"] = None if km_h is None else {"speed_m_s": km_h / 3.6}
+        """From now on, north-east; None: without fixes."""
+        self.km_h = km_h
+
+    def measure(self, now_ns):
+        """Ten fixes a second."""
+        if self.km_h is None:
+            return
+        fix = np.zeros(1, VALUE_DTYPES[PacketType.GPS])
+        fix["velocity_east"] = fix["velocity_north"] = self.km_h / 3.6 / np.sqrt(2)
+        fix["velocity_up"] = 40
+        times = np.array([now_ns - 200_000_000])
+        self.camcorder.newest[PacketType.GPS] = Samples(PacketType.GPS, times, fix)
 
 
 class Line:
@@ -112,6 +119,7 @@ class Host:
     def run(self, seconds, each_look=lambda: None):
         for _ in range(round(seconds * 10)):
             self.now_ns += LOOK
+            self.control.measure(self.now_ns)
             each_look()
             self.triggers.look(self.now_ns)
 
@@ -248,9 +256,11 @@ def test_in_a_tunnel_things_stay_as_they_are():
     host.control.moving_at(50)
     host.run(5)
     assert host.since() == ["start"]
+    host.control.moving_at(2)
+    host.run(1)
     host.control.moving_at(None)
-    host.run(600)
-    host.control.document["fix"] = {"speed_m_s": None}  # a receiver that tells no speed
+    host.run(600)  # the last fix was one of standing, and is not one of now
+    host.control.camcorder.newest.clear()  # a receiver that tells no speed
     host.run(600)
     assert host.since() == []
 
@@ -287,17 +297,16 @@ def test_a_recording_by_the_clock_goes_by_local_time(monkeypatch):
     time.tzset()
     try:
         host = Host(times=TimesSettings(("08:00-09:00",)))
-        document = host.control.document
         host.run(1)
         assert host.since() == []  # nobody knows what time it is
         for utc, said in [
-            ("2026-06-01T02:29:59.000+00:00", []),
-            ("2026-06-01T02:30:00.000+00:00", ["start"]),
+            (datetime(2026, 6, 1, 2, 29, 59, tzinfo=UTC), []),
+            (datetime(2026, 6, 1, 2, 30, tzinfo=UTC), ["start"]),
             (None, []),
-            ("2026-06-01T03:29:59.900+00:00", []),
-            ("2026-06-01T03:30:00.000+00:00", ["stop"]),
+            (datetime(2026, 6, 1, 3, 29, 59, tzinfo=UTC), []),
+            (datetime(2026, 6, 1, 3, 30, tzinfo=UTC), ["stop"]),
         ]:
-            document["utc"] = utc
+            host.control.be(utc=utc)
             host.run(0.3)
             assert host.since() == said, utc
     finally:
@@ -336,14 +345,28 @@ def test_recording_goes_on_while_one_trigger_asks_for_it():
     host.control.moving_at(50)
     host.run(3)
     assert host.since() == ["start"]
-    host.control.document["utc"] = noon.isoformat()
+    host.control.be(utc=noon)
     host.run(3)
     host.control.moving_at(0)
     host.run(30)
     assert host.since() == []
-    host.control.document["utc"] = (noon + timedelta(hours=1)).isoformat()
+    host.control.be(utc=noon + timedelta(hours=1))
     host.run(1)
     assert host.since() == ["stop"]
+
+
+def test_each_trigger_sees_what_happens_while_another_asks():
+    host = Host(
+        motion=MotionSettings(start_after_s=1, stop_after_s=1),
+        speed=SpeedSettings(start_after_s=8, stop_after_s=1),
+    )
+    host.control.moving_at(50)
+    host.run(3, Moving(host, gyro=1))
+    host.control.moving_at(0)
+    host.run(9, Moving(host, gyro=1))
+    host.control.moving_at(50)
+    host.run(5, Moving(host))
+    assert host.since() == ["start", "stop"]
 
 
 def test_what_a_person_says_holds_until_a_trigger_changes_its_mind():
@@ -413,7 +436,7 @@ def test_a_button_that_was_down_from_the_start_says_nothing_when_it_is_let_go():
 
 def test_a_press_while_there_is_no_room_takes_the_wish_back():
     host = Host(button="button")
-    host.control.document["state"] = "halted"
+    host.control.be(state="halted")
     host.press(0.2)
     assert host.since() == ["stop"]
 
@@ -439,14 +462,14 @@ def blinks(host, seconds=8):
 @pytest.mark.parametrize(
     ("said", "hertz", "share"),
     [
-        ({"state": "recovering", "flowing": False}, 0, 0),
+        ({"state": "recovering", "flowing": False, "warnings": ("is finished now",)}, 0, 0),
         ({"state": "starting", "flowing": False}, 0, 0),
-        ({"state": "starting", "warnings": ["nothing at 0x68"]}, 2.5, 0.5),
+        ({"state": "starting", "warnings": ("nothing at 0x68",)}, 2.5, 0.5),
         ({"state": "ready"}, 0.5, 0.5),
         ({"state": "ready", "flowing": False}, 2.5, 0.5),
-        ({"state": "ready", "warnings": ["gps delivers nothing"]}, 0.5, 0.5),
+        ({"state": "ready", "warnings": ("gps delivers nothing",)}, 0.5, 0.5),
         ({"state": "recording"}, 0, 1),
-        ({"state": "recording", "warnings": ["gps delivers nothing"]}, 0, 1),
+        ({"state": "recording", "warnings": ("gps delivers nothing",)}, 0, 1),
         ({"state": "recording", "growing": False}, 2.5, 0.5),
         ({"state": "recording", "flowing": False}, 2.5, 0.5),
         ({"state": "halted"}, 2.5, 0.5),
@@ -455,12 +478,12 @@ def blinks(host, seconds=8):
 )
 def test_the_lamp_tells_recording_ready_and_trouble_apart(said, hertz, share):
     host = Host(led="led")
-    host.control.document.update(said)
+    host.control.be(**said)
     assert blinks(host) == (pytest.approx(hertz, abs=0.13), pytest.approx(share, abs=0.03))
 
 
 def test_whatever_the_moment_the_lamp_shines_while_all_is_well_and_recorded():
-    status = {"state": "recording", "flowing": True, "growing": True, "warnings": []}
+    status = Status("recording", flowing=True)
     assert all(shines(status, t_ns) for t_ns in range(0, 3 * SECOND, 7_000_001))
 
 
@@ -472,11 +495,14 @@ def test_lines_that_cannot_be_had_are_warned_of_and_done_without(caplog):
     settings = TriggerSettings(button="17", led="27", times=TimesSettings(("00:00-24:00",)))
     with caplog.at_level(logging.WARNING):
         triggers = Triggers(control, settings, button=refuse, light=refuse)
-    assert caplog.messages == [f"no permission for GPIO line {name}" for name in ("17", "27")]
-    control.document["utc"] = "2026-06-01T12:00:00+00:00"
+    complaints = [f"no permission for GPIO line {name}" for name in ("17", "27")]
+    assert caplog.messages == complaints
+    assert list(control.troubles.values()) == ["; ".join(complaints)]
+    control.be(utc=datetime(2026, 6, 1, 12, tzinfo=UTC))
     triggers.look(0)
     assert control.said == ["start"]
     triggers.close()
+    assert control.troubles == {}
 
 
 @pytest.mark.parametrize("name", ["button", "led"])
@@ -486,6 +512,7 @@ def test_a_line_that_goes_is_told_once_and_given_back(name, caplog):
     with caplog.at_level(logging.WARNING):
         host.run(10)
     assert caplog.messages == ["GPIO line 17: ENODEV"]
+    assert list(host.control.troubles.values()) == caplog.messages
     assert [line.closed for line in host.lines.values()] == [n == name for n in host.lines]
 
 
@@ -496,6 +523,14 @@ def test_a_closed_trigger_has_no_thread_and_no_line():
     host.triggers.close()
     assert threading.active_count() == before
     assert all(line.closed for line in host.lines.values())
+
+
+def test_where_nothing_is_set_there_is_no_thread():
+    host = Host()
+    before = threading.active_count()
+    host.triggers.start()
+    assert threading.active_count() == before
+    host.triggers.close()
 
 
 def test_a_walk_starts_a_recording_by_its_motion_and_its_speed(tmp_path):

@@ -2,29 +2,26 @@
 
 import { askForToken, token } from "./token.js";
 
+const PATIENCE_MS = 10000; // for the beginning of an answer
 const SILENT_MS = 5000; // status comes twice a second: after this long nobody is there
 const LONGEST_WAIT_MS = 10000;
 
 /** The camcorder does not do what was asked of it; the message is its own words. */
-export class Refused extends Error {
-  constructor(status, words) {
-    super(words);
-    this.status = status;
-  }
-}
+export class Refused extends Error {}
 
-/** An answer to a request; Refused where there is none worth having, TypeError without connection. */
-export async function request(path, { method = "GET", body, signal } = {}) {
+/** It cannot be reached. */
+export class NoAnswer extends Error {}
+
+/** An answer to a request; Refused or NoAnswer where there is none worth having. */
+export async function request(path, { method = "GET", body } = {}) {
   for (;;) {
     const sent = token();
     const headers = {};
     if (sent) headers.Authorization = `Bearer ${sent}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    const response = await fetch(path, {
-      method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    const response = await begun(path, { method, headers, body: body && JSON.stringify(body) });
     if (response.ok) return response;
-    if (response.status !== 401) throw new Refused(response.status, await complaint(response));
+    if (response.status !== 401) throw new Refused(await complaint(response));
     await askForToken(sent);
   }
 }
@@ -33,6 +30,25 @@ export const get = async (path) => (await request(path)).json();
 
 /** The path of a clip. */
 export const clipPath = (name) => `/api/clips/${encodeURIComponent(name)}`;
+
+async function begun(path, options) {
+  const impatience = new AbortController();
+  const timer = setTimeout(() => impatience.abort(), PATIENCE_MS);
+  try {
+    return await reached(fetch(path, { ...options, signal: impatience.signal }));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What came over the network; NoAnswer where it failed. */
+async function reached(network) {
+  try {
+    return await network;
+  } catch (error) {
+    throw new NoAnswer("The camcorder does not answer", { cause: error });
+  }
+}
 
 async function complaint(response) {
   try {
@@ -43,8 +59,8 @@ async function complaint(response) {
 }
 
 /**
- * Hand over what happens, for ever: `heard(event, document)`. `lost()` is called when the connection
- * is gone; it is tried again, with growing patience and at once when the network is back.
+ * Hand over what happens, for ever: `heard(event, document)`. `lost()` is called when there is no
+ * connection; it is tried again, with growing patience, and at once when the network is back.
  */
 export async function follow(heard, lost) {
   for (let wait = 500; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
@@ -54,7 +70,7 @@ export async function follow(heard, lost) {
         heard(event, document);
       });
     } catch (error) {
-      if (!(error instanceof TypeError || error instanceof Refused || error.name === "AbortError")) throw error;
+      if (!(error instanceof NoAnswer || error instanceof Refused)) throw error;
     }
     lost();
     await pause(wait);
@@ -62,24 +78,22 @@ export async function follow(heard, lost) {
 }
 
 async function listen(heard) {
-  const gone = new AbortController();
-  let silence;
-  const alive = () => {
-    clearTimeout(silence);
-    silence = setTimeout(() => gone.abort(), SILENT_MS);
-  };
+  const reader = (await request("/api/events")).body.getReader();
+  const decoder = new TextDecoder();
+  for (let text = ""; ;) {
+    const { done, value } = await reached(read(reader));
+    if (done) return;
+    const events = (text + decoder.decode(value, { stream: true })).split("\n\n");
+    text = events.pop();
+    events.forEach((lines) => tell(lines, heard));
+  }
+}
+
+/** What comes next; the end where nothing does for too long. */
+async function read(reader) {
+  const silence = setTimeout(() => reader.cancel(), SILENT_MS);
   try {
-    const response = await request("/api/events", { signal: gone.signal });
-    alive();
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let text = ""; ;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      alive();
-      const events = (text + value).replaceAll("\r\n", "\n").split("\n\n");
-      text = events.pop();
-      events.forEach((lines) => tell(lines, heard));
-    }
+    return await reader.read();
   } finally {
     clearTimeout(silence);
   }
@@ -95,9 +109,11 @@ function tell(lines, heard) {
   if (data.length) heard(event, JSON.parse(data.join("\n")));
 }
 
-function pause(wait) {
-  return new Promise((done) => {
-    const timer = setTimeout(done, wait);
-    addEventListener("online", () => { clearTimeout(timer); done(); }, { once: true });
+async function pause(wait) {
+  const over = new AbortController();
+  await new Promise((done) => {
+    setTimeout(done, wait);
+    addEventListener("online", done, { signal: over.signal });
   });
+  over.abort();
 }

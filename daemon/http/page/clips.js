@@ -29,13 +29,14 @@ export async function refresh() {
   const clips = (await get("/api/clips")).filter((clip) => clip.name !== making);
   const measured = clips.find((clip) => clip.seconds && clip.bytes);
   pace = measured ? measured.seconds / measured.bytes : null;
-  const focused = [document.activeElement?.closest("#clips li")?.dataset.name, document.activeElement?.className];
+  const focus = document.activeElement;
+  const focused = focus?.closest("#clips li")?.dataset.name;
   section.dataset.count = clips.length;
   list.replaceChildren(...(all ? clips : clips.slice(0, FEW)).map(item));
   more.hidden = all || clips.length <= FEW;
   more.textContent = `Show all ${clips.length}`;
-  const same = [...list.children].find((one) => one.dataset.name === focused[0]);
-  same?.getElementsByClassName(focused[1])[0]?.focus();
+  const same = [...list.children].find((one) => one.dataset.name === focused);
+  same?.getElementsByClassName(focus.className)[0]?.focus();
 }
 
 function item(clip) {
@@ -89,7 +90,8 @@ async function fetchWithToken(clip) {
 
 async function setProtection(clip) {
   const wanted = !clip.protected;
-  await request(`${clipPath(clip.name)}/protection`, { method: "PUT", body: { protected: wanted } });
+  const path = `${clipPath(clip.name)}/protection`;
+  await request(path, { method: "PUT", body: { protected: wanted } });
   await refresh();
   return wanted ? "Protected" : "No longer protected";
 }

@@ -4,7 +4,6 @@ import { bearing, signedDegrees } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const PITCH_SCALE = 2; // units of the drawing a degree: 46 degrees up and down are seen
-const SLOW = 0.7; // m/s: the course of one who stands still means nothing
 
 const at = (id) => document.getElementById(id);
 
@@ -41,8 +40,9 @@ function drawHorizon(dial) {
     tick(dial, degrees, 90, degrees % 30 ? 95 : 99, "scale");
   }
   draw(dial, "circle", { r: 90, class: "rim" });
-  draw(dial, "path", { d: "M-58 0 h32 l9 11 M58 0 h-32 l-9 11", class: "craft-edge" });
-  draw(dial, "path", { d: "M-58 0 h32 l9 11 M58 0 h-32 l-9 11", class: "craft" });
+  for (const kind of ["craft edge", "craft"]) {
+    draw(dial, "path", { d: "M-58 0 h32 l9 11 M58 0 h-32 l-9 11", class: kind });
+  }
   draw(dial, "circle", { r: 4, class: "eye" });
   return { rolled, pitched };
 }
@@ -55,7 +55,8 @@ function drawCompass(dial) {
     if (degrees % 30) continue;
     const name = { 0: "N", 90: "E", 180: "S", 270: "W" }[degrees];
     const kind = name === undefined ? "number" : `letter ${name}`;
-    draw(rose, "text", { y: -57, transform: `rotate(${degrees})`, class: kind }, name ?? degrees / 10);
+    const place = { y: -57, transform: `rotate(${degrees})`, class: kind };
+    draw(rose, "text", place, name ?? degrees / 10);
   }
   const course = draw(rose, "g", { class: "turns course" });
   draw(course, "path", { d: "M0 -89 l7 9 l-7 9 l-7 -9 z" });
@@ -78,10 +79,9 @@ const horizon = drawHorizon(at("horizon"));
 const compass = drawCompass(at("compass"));
 const [rollOn, headingOn, courseOn] = [unwound(), unwound(), unwound()];
 
-/** Show an orientation and a fix, either of which may be null. */
-export function showAttitude(orientation, fix) {
+/** Show an orientation and a course in degrees; null where they are not known. */
+export function showAttitude(orientation, course) {
   at("attitude").dataset.known = orientation !== null;
-  const course = fix !== null && fix.speed_m_s > SLOW ? fix.course_deg : null;
   at("course").textContent = course === null ? "–" : bearing(course);
   compass.course.classList.toggle("unknown", course === null);
   if (course !== null) compass.course.style.transform = `rotate(${courseOn(course)}deg)`;

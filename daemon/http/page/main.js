@@ -5,12 +5,13 @@ import { refresh, secondsAByte, setMaking } from "./clips.js";
 import { showAttitude } from "./dials.js";
 import { setTrack, showFix } from "./map.js";
 import { attempt } from "./message.js";
-import { watch } from "./preview.js";
+import { showCamera, watch } from "./preview.js";
 import { showRecording } from "./record.js";
 import { showDisk, showSources } from "./sources.js";
 import { showWarnings } from "./warnings.js";
 
 const LOST = "No connection to the camcorder. It may still be recording. Trying again.";
+const SLOW = 0.7; // m/s: the course of one who stands means nothing
 
 const at = (id) => document.getElementById(id);
 let clip; // undefined: what clips there are is not known
@@ -18,10 +19,11 @@ let connected = false;
 
 function showStatus(status) {
   showWarnings(status.warnings);
-  showSources(status.sources);
+  showSources(status);
   showDisk(status);
-  const fix = status.fix?.latitude == null || status.fix.longitude == null ? null : status.fix;
-  showAttitude(status.orientation, fix);
+  showCamera(status.sources);
+  const fix = usable(status.fix);
+  showAttitude(status.orientation, fix?.course_deg ?? null);
   showFix(fix);
   at("utc").textContent = status.utc === null ? "--:--:--" : status.utc.slice(11, 19);
   at("version").textContent = `cammcorder ${status.version}`;
@@ -32,6 +34,12 @@ function showStatus(status) {
     attempt(refresh);
   }
   showRecording(status, secondsAByte());
+}
+
+/** A fix that says where; its course only where it means something. */
+function usable(fix) {
+  if (fix === null || fix.latitude === null || fix.longitude === null) return null;
+  return { ...fix, course_deg: fix.speed_m_s > SLOW ? fix.course_deg : null };
 }
 
 function heard(event, document) {
@@ -54,6 +62,8 @@ function lost() {
   clip = undefined;
   document.body.dataset.link = "lost";
   showWarnings([LOST]);
+  showAttitude(null, null);
+  showFix(null);
   showRecording(null);
 }
 

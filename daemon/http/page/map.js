@@ -5,6 +5,7 @@ import { distance, position } from "./words.js";
 const METRES_A_DEGREE = 111320;
 const LEAST_M = 60; // shown across, lest the noise of a receiver that stands fill the map
 const APART_S = 5; // positions that are further apart in time are not joined
+const DESCRIBED_MS = 5000;
 const AN_HOUR = 7200; // positions that come twice a second
 
 const section = document.getElementById("track");
@@ -15,12 +16,14 @@ const at = (id) => document.getElementById(id);
 let points = []; // [latitude, longitude, whether joined to the one before]
 let now = null;
 let joined = false;
-let described = 0;
+let described = -Infinity;
 
 /** Begin with what the camcorder remembers: [seconds, latitude, longitude] of each. */
 export function setTrack(track) {
-  points = track.map(([t, latitude, longitude], i) =>
-    [latitude, longitude, i > 0 && t - track[i - 1][0] < APART_S]);
+  points = [];
+  track.forEach(([t, latitude, longitude], i) => {
+    add(latitude, longitude, i > 0 && t - track[i - 1][0] < APART_S);
+  });
   joined = false;
   draw();
 }
@@ -30,20 +33,26 @@ export function showFix(fix) {
   section.dataset.known = fix !== null;
   at("speed").textContent = told(fix?.speed_m_s, (speed) => `${(speed * 3.6).toFixed(0)} km/h`);
   at("altitude").textContent = told(fix?.altitude, (altitude) => `${altitude.toFixed(0)} m`);
-  at("accuracy").textContent = told(fix?.accuracy_m, (within) => `${within.toFixed(within < 10 ? 1 : 0)} m`);
-  at("position").textContent = fix === null ? "No fix" : position(fix.latitude, fix.longitude);
+  at("accuracy").textContent = told(fix?.accuracy_m, (metres) => `${metres.toFixed(1)} m`);
+  at("position").textContent = fix === null ? "–" : position(fix.latitude, fix.longitude);
   if (fix === null) {
     joined = false;
   } else {
-    const [latitude, longitude] = points.at(-1) ?? [];
-    if (latitude !== fix.latitude || longitude !== fix.longitude) {
-      points.push([fix.latitude, fix.longitude, joined]);
-      if (points.length > AN_HOUR) points.shift();
-    }
+    add(fix.latitude, fix.longitude, joined);
     joined = true;
   }
   now = fix;
   draw();
+}
+
+/** Longitudes go on over 180 degrees. */
+function add(latitude, longitude, joins) {
+  const [north, east] = points.at(-1) ?? [latitude, longitude];
+  const onwards = longitude + 360 * Math.round((east - longitude) / 360);
+  if (points.length && north === latitude && east === onwards) return;
+  points.push([latitude, onwards, joins]);
+  if (points.length > AN_HOUR) points.shift();
+  points[0][2] = false;
 }
 
 const told = (value, words) => (value === null || value === undefined ? "–" : words(value));
@@ -60,8 +69,12 @@ function flat() {
   };
   const [[latitude, tall], [longitude, wide]] = [bounds(0), bounds(1)];
   const eastward = METRES_A_DEGREE * Math.cos((latitude * Math.PI) / 180);
-  const metres = ([north, east]) => [(east - longitude) * eastward, (north - latitude) * METRES_A_DEGREE];
-  return { metres, wide: wide * eastward, tall: tall * METRES_A_DEGREE };
+  return {
+    metres: (point) =>
+      [(point[1] - longitude) * eastward, (point[0] - latitude) * METRES_A_DEGREE],
+    wide: wide * eastward,
+    tall: tall * METRES_A_DEGREE,
+  };
 }
 
 /** The roundest length not above `most`: 1, 2 or 5 of a power of ten. */
@@ -85,7 +98,6 @@ function draw() {
     context.fillStyle = ink("--quiet");
     context.textAlign = "center";
     context.fillText("No positions yet", width / 2, height / 2);
-    describe("No positions yet");
     return;
   }
   const { metres, wide, tall } = flat();
@@ -124,10 +136,11 @@ function draw() {
   font(700, 13);
   label("Start", startX, startY + 22, ink);
 
-  if (now !== null) drawNow(place([now.latitude, now.longitude]), zoom, ink);
+  if (now !== null) drawNow(place(points.at(-1)), zoom, ink);
   drawBar(bar, zoom, height, ink, font);
   drawNorth(width, ink, font);
-  describe(`Track of ${distance(length)}${now === null ? "; no fix now" : `, now at ${position(now.latitude, now.longitude)}`}`);
+  const where = now === null ? "; no fix now" : `, now at ${position(now.latitude, now.longitude)}`;
+  describe(`Track of ${distance(length)}${where}`);
 }
 
 function stroke(colour, width) {
@@ -172,7 +185,7 @@ function drawNow([x, y], zoom, ink) {
   context.translate(x, y);
   context.rotate(((now.course_deg ?? 0) * Math.PI) / 180);
   context.beginPath();
-  if (now.course_deg === null || now.speed_m_s < 0.7) {
+  if (now.course_deg === null) {
     context.arc(0, 0, 9, 0, 7);
   } else {
     context.moveTo(0, -15);
@@ -217,7 +230,7 @@ function drawNorth(width, ink, font) {
 
 /** In words, for those who do not see it; not so often that they hear of nothing else. */
 function describe(words) {
-  if (performance.now() - described < 5000 && described) return;
+  if (performance.now() < described + DESCRIBED_MS) return;
   described = performance.now();
   canvas.setAttribute("aria-label", words);
 }

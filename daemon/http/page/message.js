@@ -5,8 +5,8 @@ const message = document.getElementById("message");
 let fading = 0;
 
 /**
- * Do something, and say in the dock what comes of it, if it tells, or why it does not. `words` stand
- * there meanwhile.
+ * Do something, and say in the dock what comes of it, if it tells, or why it does not. `words`
+ * stand there meanwhile.
  */
 export async function attempt(action, words) {
   if (words !== undefined) tell(words);
@@ -14,7 +14,7 @@ export async function attempt(action, words) {
     const told = await action();
     if (told !== undefined) tell(told, SHOWN_MS);
   } catch (error) {
-    tell(error instanceof TypeError ? "The camcorder does not answer" : error.message);
+    tell(error.message);
     message.className = "trouble";
   }
 }

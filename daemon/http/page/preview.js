@@ -6,7 +6,7 @@ const EVERY_MS = 1000;
 const PATIENCE_MS = 5000; // where there was none, there will hardly be one in a second
 const section = document.getElementById("view");
 const canvas = section.querySelector("canvas");
-const words = section.querySelector("p");
+const words = section.querySelector(".none");
 let etag = null;
 
 /** Show the picture from now on, as long as `connected()`. */
@@ -15,6 +15,12 @@ export async function watch(connected) {
     const seen = !connected() || document.hidden || (await look());
     await new Promise((done) => setTimeout(done, seen ? EVERY_MS : PATIENCE_MS));
   }
+}
+
+/** Say so where the camera of these sources delivers nothing: the picture is its last then. */
+export function showCamera(sources) {
+  const camera = sources.find((source) => source.name === "camera");
+  section.dataset.camera = camera === undefined || camera.delivering ? "on" : "off";
 }
 
 /** Whether there is a picture, which is shown then. */

@@ -1,19 +1,19 @@
 // What each source delivers: quiet while it does, loud when it does not.
 
-import { rate, size } from "./words.js";
+import { rate, say, size } from "./words.js";
 
 const NAMES = { imu: "Motion", mag: "Magnetometer", gps: "GPS", camera: "Camera", log: "Log" };
 const body = document.querySelector("#sources tbody");
 const disk = document.getElementById("disk");
 
 /** Show how the sources of a status fare. */
-export function showSources(sources) {
+export function showSources({ sources, state }) {
   const names = sources.map((source) => source.name).join();
   if (body.dataset.names !== names) {
     body.dataset.names = names;
     body.replaceChildren(...sources.map(newRow));
   }
-  sources.forEach((source, i) => showRow(body.rows[i], source));
+  sources.forEach((source, i) => showRow(body.rows[i], source, state));
 }
 
 /** Show how the disk of a status fares. */
@@ -33,17 +33,13 @@ function newRow(source) {
   return row;
 }
 
-function showRow(row, source) {
+function showRow(row, source, state) {
   const [head, pace, lost] = row.cells;
-  const missed = source.required || source.delivered > 0; // one that has never come may stay away
+  // One that has never come may do so yet, or stay away.
+  const missed = source.delivered > 0 || (source.required && state !== "starting");
   row.className = source.delivering ? "" : missed ? "lost" : "absent";
   say(head.lastChild, source.delivering ? "" : source.error || "nothing comes from it");
   say(pace, source.delivering ? rate(source.rate_hz) : "nothing");
   say(lost, String(source.lost));
   lost.classList.toggle("some", source.lost > 0);
-}
-
-/** Only what has changed is written: selections and screen readers are left in peace. */
-function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

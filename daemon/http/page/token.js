@@ -21,7 +21,7 @@ function ask(refused) {
   dialog.showModal();
   return new Promise((done) => {
     dialog.addEventListener("close", () => {
-      sessionStorage.setItem(KEY, input.value.trim());
+      sessionStorage.setItem(KEY, input.value);
       done();
     }, { once: true });
   });

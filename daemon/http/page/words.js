@@ -1,6 +1,11 @@
-// Figures as people read them.
+// Words on the page, and figures as people read them.
 
 const MINUS = "\u2212";
+
+/** Write what has changed, and nothing else: a screen reader would read it out again. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
 
 /** 00:12:41, from seconds. */
 export function clock(seconds) {
@@ -26,7 +31,7 @@ export function size(bytes) {
   return `${bytes.toFixed(digits)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
-/** "224 Hz", "29.97 Hz": as many digits as tell a rate. */
+/** "225 Hz", "30.0 Hz": as many digits as tell a rate. */
 export function rate(hertz) {
   return `${hertz.toFixed(hertz < 50 ? 1 : 0)} Hz`;
 }
@@ -53,5 +58,6 @@ export function position(latitude, longitude) {
 
 /** "350 m", "1.24 km". */
 export function distance(metres) {
-  return metres < 1000 ? `${Math.round(metres)} m` : `${(metres / 1000).toFixed(metres < 10000 ? 2 : 1)} km`;
+  if (metres < 999.5) return `${Math.round(metres)} m`;
+  return `${(metres / 1000).toFixed(metres < 9995 ? 2 : 1)} km`;
 }

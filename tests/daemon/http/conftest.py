@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from daemon.shelf import Shelf
 from daemon.status import ClipStatus, SourceStatus, Status
 
 BYTES = np.random.default_rng(7).bytes(300_000)
-TOKEN = "correct-horse-battery-staple"
+TOKEN = "correct-horse-battery-staple"  # noqa: S105 - opens nothing
 
 
 class Camcorder:
@@ -30,6 +31,7 @@ class Camcorder:
         self.shelf = Shelf(folder, "1f3a9c02")
         self.newest = {}
         self.newest_picture = None
+        self.formats = ()
         self.now_ns = 0
         self.asked = []
         self.status = Status(
@@ -47,7 +49,11 @@ class Camcorder:
         self.asked.append("start")
         clip = ClipStatus("2026-07-02T16-42-17Z.unfinished.mp4", 12.5, 5_000_000, 375, 9000, 4, 12)
         self.status = replace(
-            self.status, state="recording", clip=clip, seconds_left=60.0, warnings=("gps has no fix",)
+            self.status,
+            state="recording",
+            clip=clip,
+            seconds_left=60.0,
+            warnings=("gps has no fix",),
         )
 
     def stop(self):
@@ -86,7 +92,7 @@ def control(camcorder):
 @pytest.fixture
 def put(camcorder):
     """Puts a clip on the shelf; each was written a minute after the one before."""
-    minutes = iter(range(100))
+    minutes = itertools.count()
 
     def put(name, content=BYTES):
         path = camcorder.shelf.folder / name
@@ -128,10 +134,10 @@ def locked(control, now_s, token_file):
 
 
 @pytest.fixture
-def key_frame():
-    """Makes a key frame in which everything has one colour."""
+def film(camcorder):
+    """Lets the camera deliver a key frame in which everything has one colour."""
 
-    def key_frame(width, height, grey, pixel_aspect=(1, 1)):
+    def film(width, height, grey, pixel_aspect=(1, 1)):
         encoder = av.VideoCodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
         encoder.time_base = Fraction(1, 30)
@@ -140,9 +146,9 @@ def key_frame():
         picture = np.full((height, width, 3), grey, np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
         (packet, *_) = [*encoder.encode(frame), *encoder.encode(None)]
-        stream = StreamFormat(
-            "video", "h264", 30, bytes(encoder.extradata), width, height, pixel_aspect
-        )
-        return stream, Packet(0, bytes(packet), 0, 0, 33_000_000)
+        extradata = bytes(encoder.extradata)
+        stream = StreamFormat("video", "h264", 30, extradata, width, height, pixel_aspect)
+        camcorder.formats = (stream,)
+        camcorder.newest_picture = Packet(0, bytes(packet), 0, 0, 33_000_000)
 
-    return key_frame
+    return film
