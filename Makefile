@@ -37,6 +37,7 @@ bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.clocks
+	$(BIN)/python -m benchmarks.service
 
 fuzz: $(VENV)/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

@@ -4,6 +4,7 @@
     python -m benchmarks.writing            recordings to a real disk
     python -m benchmarks.recording          what a recording costs while it runs, stage by stage
     python -m benchmarks.clocks             stamps of a simulated sensor against the truth
+    python -m benchmarks.service            memory, answers and first frame of the service
 
 Each measurement of cost is a process of its own. Nothing is asserted: figures are those of the
 machine and of the moment, and the load of both is printed beside them. Other readers that are not

@@ -94,7 +94,7 @@ class Stages:
 STAGES: dict[str, list[tuple[type, str]]] = {
     "bus": [(SocketI2C, "transfer")],
     "driver": [(FifoImu, "read_burst"), (PolledMagnetometer, "read_burst")],
-    "stamp": [(ImuSource, "_stamps"), (MagSource, "_stamps")],
+    "stamp": [(ImuSource, "_stamp"), (MagSource, "_stamp")],
     "gps": [(GpsReceiver, "read"), (GpsSource, "rest")],
     "fuse": [
         (OrientationFuser, "add_imu"),
@@ -200,7 +200,7 @@ def _rig(take: Take, seconds: float) -> Iterator[Rig]:
                 MagnetometerSettings(),
                 GpsSettings(link),
             )
-            with hardware_rig(devices, _film(seconds)) as rig:
+            with hardware_rig(devices, film(seconds)) as rig:
                 yield rig
 
 
@@ -210,7 +210,7 @@ def _scenario(take: Take) -> str:
     return text.replace("[mag]\n", '[mag]\nchip = "QMC5883L"\n', 1)
 
 
-def _film(seconds: float) -> Path:
+def film(seconds: float) -> Path:
     """A film somewhat longer than that, made once."""
     length = int(seconds) + 10
     path = CACHE / f"film-{length}s.mp4"

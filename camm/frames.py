@@ -130,6 +130,21 @@ def to_angle_axis(q: npt.ArrayLike) -> Array:
     return np.where(null, (SMALLEST_ANGLE, 0.0, 0.0), vector)
 
 
+def heading_pitch_roll(angle_axis: npt.ArrayLike) -> tuple[Array, Array, Array]:
+    """Degrees of M = Ry(heading) Rx(pitch) Rz(roll), for vectors (N, 3) of CAMM type 0.
+
+    Heading is 0 to 360, clockwise from north; pitch -90 to 90, up; roll -180 to 180, right side
+    down.
+    """
+    with np.errstate(invalid="ignore"):  # an infinite angle has no direction: NaN
+        world_from_camera = to_matrix(from_angle_axis(angle_axis))
+    forward = world_from_camera[:, :, 2]
+    heading = np.degrees(np.arctan2(forward[:, 0], forward[:, 2])) % 360
+    pitch = np.degrees(np.arcsin(np.clip(-forward[:, 1], -1, 1)))
+    roll = np.degrees(np.arctan2(world_from_camera[:, 1, 0], world_from_camera[:, 1, 1]))
+    return heading, pitch, roll
+
+
 def _logarithm(q: Array) -> Array:
     """Axis times the angle of the shorter way round, zero for no rotation."""
     w, v = q[..., :1], q[..., 1:]

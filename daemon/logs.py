@@ -12,6 +12,7 @@ import numpy as np
 from camm import PacketType, Samples, UsageError
 from hw_sim.replay.gcsv import FIRST_LINES, read_gcsv
 from hw_sim.replay.log import Log, Stream
+from hw_sim.replay.parquet import read_parquet
 from hw_sim.replay.tables import read_csv, read_jsonl
 from muxer import reader
 from muxer.clip import Clip
@@ -85,7 +86,7 @@ def _file(path: Path, found: Recorded, holds: ExitStack) -> Log | None:
             found.film = path
         return _clip(clip)
     if head.startswith(b"PAR1"):
-        raise UsageError(f"{path} is Parquet, which is not replayed: `extract --to csv` is")
+        return read_parquet([path], str(path))
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     if text.startswith(FIRST_LINES):
         return read_gcsv(path)
@@ -117,15 +118,17 @@ def _clip(clip: Clip) -> Log:
 def _table_set(path: Path) -> Log:
     """The tables in a folder, or those whose names begin with a stem."""
     if path.is_dir():
-        tables = [file for file in sorted(path.glob("*.csv")) if _head(file).startswith(b"t_s,")]
-        if not tables:
-            raise UsageError(f"{path} has no tables of `extract --to csv`")
+        files, missing = sorted(path.iterdir()), f"{path} has no tables of `extract --to csv`"
     else:
         begin = f"{path.name}."
-        tables = [file for file in sorted(path.parent.glob("*.csv")) if file.name.startswith(begin)]
-        if not tables:
-            raise UsageError(f"there is no log {path}: neither a file nor {path}.*.csv")
-    return read_csv(tables, str(path))
+        files = [file for file in sorted(path.parent.glob("*")) if file.name.startswith(begin)]
+        missing = f"there is no log {path}: neither a file nor {path}.*.csv"
+    files = [file for file in files if not Path(file.stem).match("*.frames")]  # another table
+    for suffix, start, read in ((".csv", b"t_s,", read_csv), (".parquet", b"PAR1", read_parquet)):
+        tables = [file for file in files if file.suffix == suffix and _head(file).startswith(start)]
+        if tables:
+            return read(tables, str(path))
+    raise UsageError(missing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,9 +282,6 @@ class _SampledSource(Source, Generic[_Device]):
         self._asked_ns = self.clock.now_ns()
         burst = self._ask(device)
         if burst is not None:
-            self._fit.observe(
-                burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns
-            )
             self._bursts.append(burst)
         return None if self._asked_ns < self._hand_over_ns else self.rest()
 
@@ -300,13 +297,16 @@ class _SampledSource(Source, Generic[_Device]):
             _log.info("%s: %s; asking again", self.name, error)
             return None
         self._mute_since_ns = None
-        self._idle_since_ns = None if burst is not None else self._idle_since_ns or asked_ns
+        if burst is not None:
+            self._idle_since_ns = None
+            return burst
+        self._idle_since_ns = self._idle_since_ns or asked_ns
         patience_ns = max(_SILENCE_NS, _SILENT_PERIODS * self._fit.period_ns)
-        if self._idle_since_ns is not None and asked_ns - self._idle_since_ns > patience_ns:
+        if asked_ns - self._idle_since_ns > patience_ns:
             raise DeviceError(
                 errno.EIO, f"{device.name} measures nothing any more: has it lost its power?"
             )
-        return burst
+        return None
 
     def rest(self) -> Delivery | None:
         self._stamp()
@@ -326,6 +326,9 @@ class _SampledSource(Source, Generic[_Device]):
         bursts, self._bursts = self._bursts, []
         if not bursts:
             return
+        observe = self._fit.observe
+        for burst in bursts:
+            observe(burst.newest_count, burst.earliest_ns, burst.latest_ns, burst.noise_ns)
         counts = [np.arange(burst.first_count, burst.newest_count + 1) for burst in bursts]
         t_ns = self._fit.times(np.concatenate(counts)) - bursts[0].group_delay_ns
         if self._newest_ns is not None and self._afresh:

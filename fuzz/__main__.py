@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["camm", "muxer"]):
     from camm import CammError, PacketType
     from muxer import reader, repair
     from muxer.check import check
-    from muxer.extract import FORMATS, NothingToExtractError
+    from muxer.extract import FORMATS, NothingToExtractError, Selection, make_together
 
 FOUND = Path(".fuzz")
 """Inputs that were worth keeping, by target, and those that showed a fault."""
@@ -36,10 +36,11 @@ def read_all(path: Path) -> None:
         if clip.motion is None:
             return
         check(clip)
+        selection = Selection(clip)
         for documents in FORMATS.values():
             with suppress(NothingToExtractError):
-                for document in documents(clip, None):
-                    "".join(document.text)
+                for _ in make_together(documents(selection), clip.record_blocks()):
+                    pass
 
 
 def examine(path: Path) -> None:

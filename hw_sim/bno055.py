@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import deque
 
 import numpy as np
 
@@ -58,8 +59,12 @@ class Bno055(InertialChip):
     ) -> None:
         self._attitude, self._field, self._mag_errors = attitude, field, mag_errors
         self._field_noise = np.random.default_rng((seed, 2))
-        self._field_times: list[Times] = []
+        self._field_times: deque[Times] = deque()
         super().__init__(motion, errors, start_ns, seed)
+
+    def forget_truth(self) -> None:
+        super().forget_truth()
+        self._field_times = deque(maxlen=0)
 
     def mag_truth(self) -> MagTruth:
         """Every measurement of the field so far; the registers have had all of them."""

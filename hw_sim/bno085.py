@@ -76,8 +76,12 @@ class Bno085:
             errors.warm_up_s,
         )
         self.status = 3
-        self._past: dict[int, list[Times]] = {report: [] for report in _FASTEST_HZ}
+        self._past: dict[int, deque[Times]] = {report: deque() for report in _FASTEST_HZ}
         self._boot(start_ns - _BOOT_NS)
+
+    def forget_truth(self) -> None:
+        """Remember no truth: it would fill the memory of a rig that runs for days."""
+        self._past = {report: deque(maxlen=0) for report in self._past}
 
     def truth(self) -> ImuTruth:
         """Every sample so far, by the end of what it is the mean of, less half of that."""

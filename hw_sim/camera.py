@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
@@ -103,7 +104,7 @@ class SimulatedCamera:
         self._painter: ThreadPoolExecutor | None = None
         self._ahead: Future[list[Packet]] | None = None
         self._first_ns = self._next = 0
-        self._starts: list[int] = []
+        self._starts: deque[int] = deque()
         self.dropped = 0
         """Frames that were taken and never handed over."""
 
@@ -145,7 +146,7 @@ class SimulatedCamera:
         ]
         self._encoder = encoder
         self._painter = ThreadPoolExecutor(1, "simulated camera")
-        self._starts = []
+        self._starts.clear()
         self._delay = np.random.default_rng((self._seed, 1))
 
     def read(self) -> Sequence[Packet]:
@@ -211,6 +212,10 @@ class SimulatedCamera:
         if self._painter is not None:
             self._painter.shutdown()
         self._encoder = self._painter = self._ahead = None
+
+    def forget_truth(self) -> None:
+        """Remember no truth: it would fill the memory of a rig that runs for days."""
+        self._starts = deque(maxlen=0)
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """Of every frame: start of its first line's exposure, centre, exposure and skew, ns."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ class InertialChip(ABC):
             errors.warm_up_s,
         )
         self._noise = np.random.default_rng(seed)
-        self._times: list[tuple[Times, Times, bool]] = []
+        self._times: deque[tuple[Times, Times, bool]] = deque()
         self._fifo = bytearray()
         self._busy_until_ns = self._settled_ns = self._looked_ns = start_ns
         self._next_ns = _NEVER
@@ -155,6 +156,10 @@ class InertialChip(ABC):
     def temperature_c(self) -> float:
         """Of the chip, when somebody last looked at it."""
         return self._imperfection.temperature_c(self._looked_ns)
+
+    def forget_truth(self) -> None:
+        """Remember no truth: it would fill the memory of a rig that runs for days."""
+        self._times = deque(maxlen=0)
 
     def truth(self) -> ImuTruth:
         """Every sample so far."""

@@ -6,6 +6,7 @@ A chip supplies its registers, what it counts in a field, and what it does with 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class MagneticChip(ABC):
             errors.clock_ppm, errors.clock_drift_ppm, errors.clock_drift_period_s, start_ns
         )
         self._noise = np.random.default_rng(seed)
-        self._times: list[tuple[Times, bool]] = []
+        self._times: deque[tuple[Times, bool]] = deque()
         self._now_ns = start_ns
         self._stop()
         self._reset()
@@ -90,6 +91,10 @@ class MagneticChip(ABC):
     def _after(self, register: int) -> int:
         """Where the register pointer goes from there."""
         return register + 1
+
+    def forget_truth(self) -> None:
+        """Remember no truth: it would fill the memory of a rig that runs for days."""
+        self._times = deque(maxlen=0)
 
     def truth(self) -> MagTruth:
         """Every measurement so far."""

@@ -11,6 +11,7 @@ import termios
 import threading
 import tty
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -239,7 +240,7 @@ class SimulatedReceiver(Receiver):
         self._host_rate = 1 + quality.host_clock_ppm * 1e-6
         self._noise = np.random.default_rng(seed)
         self._wander = self._noise.standard_normal(3)
-        self._epochs: list[tuple[int, npt.NDArray[np.float64], Epoch, bool]] = []
+        self._epochs: deque[tuple[int, npt.NDArray[np.float64], Epoch, bool]] = deque()
         self._faults = faults
         self._line.is_noisy = lambda t_ns: faults.at("baud_garbage", "gps", t_ns) is not None
         self._unplugged = [*faults.of("unplug", "gps")]
@@ -254,6 +255,10 @@ class SimulatedReceiver(Receiver):
             self.time_pulse = SimulatedTimePulse(
                 clock, self._gps_start_ns, start_ns, self._host_rate, seed
             )
+
+    def forget_truth(self) -> None:
+        """Remember no truth: it would fill the memory of a rig that runs for days."""
+        self._epochs = deque(maxlen=0)
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """The epochs sent so far.

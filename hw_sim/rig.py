@@ -226,6 +226,12 @@ class SimulatedRig:
             **self.camera.truth(),
         }
 
+    def forget_truth(self) -> None:
+        """Remember none of it: for a rig that runs for days."""
+        for part in (self._imu, self._mag, self._receiver, self.camera):
+            if part is not None:
+                part.forget_truth()
+
     def save_truth(self, path: str | Path) -> None:
         """Write `truth()` as a compressed .npz."""
         with Path(path).open("wb") as file:

@@ -85,6 +85,7 @@ class Madv(Motion):
     `matrices`  float32 (N, 3, 3), a matrix for each frame from the first one on: those of the file,
                 row by row, and before them the first one as often as `fltr` says
     `boxes`     the content of every box as it is, by its kind; `lutz` among them
+    `missing`   how many frames at the start the file has no matrix for
     """
 
     def __init__(self, boxes: Mapping[bytes, bytes], video: Track | None) -> None:
@@ -92,10 +93,10 @@ class Madv(Motion):
         self._video = video
         exported = b"GYRA" in boxes
         matrices = _matrices(boxes.get(b"GYRA" if exported else b"tlyd", b""))
-        missing = 0 if exported or not len(matrices) else _number(boxes.get(b"fltr", b""))
-        if missing + len(matrices) > _MOST_FRAMES:
-            raise Mp4Error(f"box 'fltr' claims {missing} frames without a matrix")
-        self.matrices = np.concatenate([np.repeat(matrices[:1], missing, axis=0), matrices])
+        self.missing = 0 if exported or not len(matrices) else _number(boxes.get(b"fltr", b""))
+        if self.missing + len(matrices) > _MOST_FRAMES:
+            raise Mp4Error(f"box 'fltr' claims {self.missing} frames without a matrix")
+        self.matrices = np.concatenate([np.repeat(matrices[:1], self.missing, axis=0), matrices])
 
     @property
     def display_mode(self) -> int | None:

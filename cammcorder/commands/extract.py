@@ -66,11 +66,12 @@ def run(options: argparse.Namespace) -> int:
     formats, kinds = _formats(options), _kinds(options.types)
     with reader.open(options.clip) as clip:
         reader.require_motion(clip)
-        documents = _documents(Selection(clip, kinds, per_frame=options.per_frame), formats)
+        selection = Selection(clip, kinds, per_frame=options.per_frame)
+        documents = _documents(selection, formats)
         if options.output == "-":
             _print(clip, documents)
         else:
-            _write(clip, documents, options)
+            _write(selection, documents, options)
         if options.verbose:
             tell_cost(clip)
     return 0
@@ -139,13 +140,13 @@ def _print(clip: Clip, documents: list[Document]) -> None:
     out.flush()
 
 
-def _write(clip: Clip, documents: list[Document], options: argparse.Namespace) -> None:
+def _write(selection: Selection, documents: list[Document], options: argparse.Namespace) -> None:
     """All documents to files of the folder, once it is known that all their names are free."""
     from cammcorder.commands.outputs import free_file, made_folder
     from muxer.extract import make_together, write_together
 
     folder = made_folder(Path(options.output))
-    stem = Path(clip.path).stem
+    clip, stem = selection.clip, Path(selection.name).stem
     paths = [folder / f"{stem}{document.suffix}" for document in documents]
     for path in paths:
         if path.parent.exists():

@@ -63,6 +63,7 @@ def _facts(clip: Clip) -> dict[str, Any]:
         "tracks": [_track(track) for track in clip.tracks],
         "records": [_records(*found) for found in sorted(clip.survey.extents.items())],
         "gps_time": _gps_time(clip),
+        "madv": _madv(clip),
         "faults": clip.faults,
         "metadata": clip.metadata,
     }
@@ -94,6 +95,32 @@ def _gps_time(clip: Clip) -> dict[str, Any] | None:
         "last_utc": f"{dates[-1]}Z" if len(dates) else None,
         "leap_seconds_known": clip.leap_seconds_known,
     }
+
+
+def _madv(clip: Clip) -> list[dict[str, Any]] | None:
+    """Every box of a Mi Sphere's own metadata, and what it says; None where there are none."""
+    from dataclasses import asdict
+
+    madv = clip.madv
+    if madv is None:
+        return None
+    camera, place = madv.camera, madv.place
+    matrices = {"matrices": len(madv.matrices) - madv.missing}
+    said: dict[bytes, Any] = {
+        b"tlyd": matrices,
+        b"GYRA": matrices,
+        b"fltr": {"frames_without_a_matrix": madv.missing},
+        b"cutl": {"cuts": madv.cuts.tolist()},
+        b"DISP": {"display_mode": madv.display_mode},
+        b"caif": {k: v.hex() if isinstance(v, bytes) else v for k, v in asdict(camera).items()}
+        if camera
+        else None,
+        b"gpsx": asdict(place) if place else None,
+    }
+    return [
+        {"box": kind.decode("ascii"), "size": len(content), "says": said.get(kind)}
+        for kind, content in madv.boxes.items()
+    ]
 
 
 def _track(track: Track) -> dict[str, Any]:
@@ -188,11 +215,23 @@ def _lines(facts: dict[str, Any]) -> Iterable[str]:
         yield "the camera motion metadata is empty"
     else:
         yield "no camera motion metadata"
+    if facts["madv"]:
+        yield ""
+        yield from _table(
+            [("madv", "bytes", "")]
+            + [(row["box"], str(row["size"]), _madv_text(row["says"])) for row in facts["madv"]]
+        )
     for reason, count in facts["faults"].items():
         yield f"fault: {reason}: {count}"
     if facts["metadata"]:
         yield ""
         yield from _table([(name, _summary(value)) for name, value in facts["metadata"].items()])
+
+
+def _madv_text(said: Mapping[str, Any] | None) -> str:
+    if said is None:
+        return "not decoded; `extract --to raw` saves it"
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items())
 
 
 def _motion_rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def read_csv(paths: Sequence[Path], name: str) -> Log:
     """
     tables: dict[PacketType, Path] = {}
     for path in paths:
-        kind = _kind_of(path)
+        kind = kind_of(path, _header(path), "csv")
         if kind in tables:
             raise UsageError(
                 f"{tables[kind]} and {path} both hold {kind.label}: name those of one clip"
@@ -61,24 +61,29 @@ def line_blocks(path: Path, first_line: int = 1) -> Iterator[tuple[int, list[str
             number += len(lines)
 
 
-def numbers(path: Path, first_line: int, columns: int) -> Iterator[Floats]:
+def numbers(
+    path: Path, first_line: int, columns: int, text_at: int | None = None
+) -> Iterator[Floats]:
     """The rows of a table from `first_line` on, (N, columns), NaN for what is none.
 
-    A last line that was cut off is left out. UsageError, with the number of the line, for any
-    other that is no such row.
+    `text_at` is a column that holds no numbers; it is left out. So is a last line that was cut off.
+    UsageError, with the number of the line, for any other that is no such row.
     """
+    blank: dict[int | str, Callable[[str], float]] | None = None
+    if text_at is not None:
+        blank = {text_at: lambda _: np.nan}
     for number, lines in line_blocks(path, first_line):
         if all(map(str.isspace, lines)):
             continue
         try:
-            rows = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
+            rows = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None, converters=blank)
             good = rows.shape[1] == columns
         except ValueError:
             good = False
         if not good:
-            rows = _row_by_row(path, number, lines, columns)
+            rows = _row_by_row(path, number, lines, columns, text_at)
         if len(rows):
-            yield rows
+            yield rows if text_at is None else np.delete(rows, text_at, axis=1)
 
 
 def nanoseconds(path: Path, seconds: Floats) -> npt.NDArray[np.int64]:
@@ -89,32 +94,48 @@ def nanoseconds(path: Path, seconds: Floats) -> npt.NDArray[np.int64]:
     return np.rint(seconds * 1e9).astype(np.int64)
 
 
-def _row_by_row(path: Path, number: int, lines: list[str], columns: int) -> Floats:
+def _row_by_row(
+    path: Path, number: int, lines: list[str], columns: int, text_at: int | None
+) -> Floats:
     rows = []
+    cells_are = "numbers" if text_at is None else "cells"
     for at, line in enumerate(lines, number):
         cells = line.rstrip("\r\n").split(",")
         if cells == [""]:
             continue
         try:
-            row = [float(cell) for cell in cells]
+            row = [np.nan if n == text_at else float(cell) for n, cell in enumerate(cells)]
         except ValueError:
             row = []
         if len(row) != columns:
             if at == number + len(lines) - 1 and not line.endswith("\n"):
                 break  # whoever wrote it was stopped in the middle
             raise UsageError(
-                f"{path}, line {at}: expected {columns} numbers, found {line.strip()[:40]!r}"
+                f"{path}, line {at}: expected {columns} {cells_are}, found {line.strip()[:40]!r}"
             )
         rows.append(row)
     return np.array(rows).reshape(-1, columns)
 
 
 _KNOWN = frozenset(PacketType)
+_DATES = "utc"
 
 
-def _columns(kind: PacketType) -> list[str]:
+def columns_of(kind: PacketType) -> list[str]:
+    """What the columns of a type's table are called, but for `utc`, which is not replayed."""
     names: Sequence[str] = FIELD_NAMES[kind]
     return ["t_s", *([f"{names[0]}_{axis}" for axis in "xyz"] if is_vector(kind) else names)]
+
+
+def kind_of(path: Path, header: Sequence[str], form: str) -> PacketType:
+    """The type of a table with these columns; UsageError where `extract` makes no such."""
+    names = [name for name in header if name != _DATES]
+    for kind in PacketType:
+        if columns_of(kind) == names:
+            return kind
+    raise UsageError(
+        f"{path} has the columns {','.join(header)[:60]}: expected a table of `extract --to {form}`"
+    )
 
 
 def _header(path: Path) -> list[str]:
@@ -122,23 +143,16 @@ def _header(path: Path) -> list[str]:
         return file.readline(1000).strip().split(",")
 
 
-def _kind_of(path: Path) -> PacketType:
-    header = _header(path)
-    for kind in PacketType:
-        if _columns(kind) == header:
-            return kind
-    raise UsageError(
-        f"{path} has the columns {','.join(header)[:60]}: expected a table of `extract --to csv`"
-    )
-
-
 def _table(path: Path, kind: PacketType) -> Iterator[Samples]:
-    for rows in numbers(path, 2, len(_columns(kind))):
-        yield _samples(path, kind, rows[:, 0], rows[:, 1:])
+    header = _header(path)
+    dates_at = header.index(_DATES) if _DATES in header else None
+    for rows in numbers(path, 2, len(header), dates_at):
+        yield samples_of(path, kind, rows)
 
 
-def _samples(path: Path, kind: PacketType, t_s: Floats, values: Floats) -> Samples:
-    """A row of numbers for each record, as its type has them."""
+def samples_of(path: Path, kind: PacketType, rows: Floats) -> Samples:
+    """Records of rows of numbers: a time in seconds, and the values in the type's order."""
+    t_s, values = rows[:, 0], rows[:, 1:]
     data = empty_values(kind, len(t_s))
     with np.errstate(over="ignore"):
         if is_vector(kind):
@@ -209,4 +223,4 @@ def _records(path: Path, kind: PacketType) -> Iterator[Samples]:
                 f"{path}: a record of {kind.label} is not as `extract --to jsonl` writes it, with "
                 f"{', '.join(FIELD_NAMES[kind])}"
             ) from None
-        yield _samples(path, kind, t_s, values)
+        yield samples_of(path, kind, np.column_stack([t_s, values]))

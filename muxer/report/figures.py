@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from camm import PacketType, Samples
 from camm.frames import heading_pitch_roll
 from muxer.clip import Clip
-from muxer.extract.gpx import with_fix
+from muxer.extract.track import with_fix
 from muxer.report.series import (
     Floats,
     broken_at,

@@ -103,8 +103,8 @@ def test_extract_replaces_nothing_unless_forced(clip, capsys):
 def test_extract_to_standard_output_divides_the_tables_by_an_empty_line(clip, capsys):
     assert call("extract", clip, "--to", "csv", "--types", "gyro,gps", "-o", "-") == 0
     gyro, gps = capsys.readouterr().out.split("\n\n")
-    assert gyro.startswith("t_s,gyro_x,")
-    assert gps.startswith("t_s,time_gps_epoch,")
+    assert gyro.startswith("t_s,utc,gyro_x,")
+    assert gps.startswith("t_s,utc,time_gps_epoch,")
     assert len(gps.splitlines()) == 6
     assert written() == []
 
@@ -117,7 +117,7 @@ def test_standard_output_takes_one_format(clip, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--to", "kml"], "no format is called 'kml'; there are: csv, gpx, jsonl"),
+        (["--to", "xls"], "no format is called 'xls'; there are: csv, euroc, gcsv, geojson, gpx"),
         (["--to", "csv", "--types", "giro"], "no packet type is called 'giro'"),
     ],
 )
@@ -325,5 +325,5 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout == "t_s,angle_axis_x,angle_axis_y,angle_axis_z\n"
+    assert done.stdout == "t_s,utc,angle_axis_x,angle_axis_y,angle_axis_z\n"
     assert done.stderr == ""

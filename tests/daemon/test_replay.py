@@ -11,7 +11,7 @@ from camm import CammError, PacketType, Samples, UsageError, empty_values
 from daemon.replay import replay_rig
 from daemon.session import RecordingSession
 from muxer import reader
-from muxer.extract import FORMATS
+from muxer.extract import FORMATS, Selection
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
 
@@ -73,8 +73,9 @@ def extracted(clip_path, folder, name):
     """What `extract` makes of a clip, beside it under its own stem."""
     folder.mkdir()
     with reader.open(clip_path) as opened:
-        for document in FORMATS[name](opened, None):
-            (folder / f"walk{document.suffix}").write_text("".join(document.text))
+        for document in FORMATS[name](Selection(opened)):
+            content = b"".join(document.pieces(opened.record_blocks()))
+            (folder / f"walk{document.suffix}").write_bytes(content)
     return folder
 
 
@@ -96,27 +97,28 @@ def test_a_clip_as_it_is_comes_out_the_same(walk, tmp_path):
     assert "fusion" not in result.metadata
 
 
-@pytest.mark.parametrize("name", ["csv", "jsonl"])
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
 def test_what_extract_has_made_of_a_clip_comes_out_as_the_clip(walk, tmp_path, name):
     folder = extracted(walk.clip, tmp_path / name, name)
-    log = folder if name == "csv" else folder / "walk.jsonl"
+    log = folder / "walk.jsonl" if name == "jsonl" else folder
     _, again = film(tmp_path, log, video=walk.clip, exact=True)
     with again, reader.open(walk.clip) as before:
         assert_same(again, before)
 
 
-def test_tables_are_named_by_folder_by_stem_or_one_by_one(tmp_path):
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_tables_are_named_by_folder_by_stem_or_one_by_one(tmp_path, form):
     source = clip(tmp_path, *motion(even()), fixes(3))
-    folder = extracted(source, tmp_path / "csv", "csv")
+    folder = extracted(source, tmp_path / form, form)
+    tables = sorted(folder.iterdir())
     (folder / "notes.csv").write_text("other,columns\n")
+    (folder / f"walk.frames.{form}").write_text("frame,t_s\n")
     with reader.open(source) as before:
-        for number, logs in enumerate(
-            [[folder], [folder / "walk"], sorted(folder.glob("walk.*.csv"))]
-        ):
+        for number, logs in enumerate([[folder], [folder / "walk"], tables]):
             _, again = film(tmp_path, *logs, exact=True, name=f"{number}.mp4")
             with again:
                 assert_same(again, before)
-        _, again = film(tmp_path, folder / "walk.gps.csv", name="gps.mp4")
+        _, again = film(tmp_path, folder / f"walk.gps.{form}", name="gps.mp4")
         with again:
             assert again.counts.keys() == {PacketType.GPS}
             assert_same(again, before, [PacketType.GPS])
@@ -325,7 +327,7 @@ def test_what_two_logs_hold_is_asked_back(tmp_path):
     ("name", "data", "words"),
     [
         ("none.csv", None, "there is no log"),
-        ("x.parquet", b"PAR1....", "Parquet, which is not replayed: `extract --to csv`"),
+        ("x.parquet", b"PAR1....", "x.parquet is no whole table in Parquet"),
         ("x.gyro.csv", b"t_s,gyro_x,gyro_y,gyro_z\n", "holds no records"),
         ("x.jsonl", b'{"t_s": 0, "type": 99, "name": "unknown", "hex": ""}\n', "holds no records"),
         ("x.gcsv", b"GYROFLOW IMU LOG\nversion,1.3\n", "no line of columns"),

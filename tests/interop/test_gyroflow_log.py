@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from muxer import reader
-from muxer.extract import FORMATS
+from muxer.extract import FORMATS, Selection
 
 if os.environ.get("CAMMCORDER_REQUIRE_READERS"):
     import telemetry_parser
@@ -18,8 +18,8 @@ else:  # it has no wheels for the newest Pythons
 def log(walk, tmp_path_factory):
     path = tmp_path_factory.mktemp("gcsv") / "walk.gcsv"
     with reader.open(walk.clip) as clip:
-        (document,) = FORMATS["gcsv"](clip, None)
-        path.write_text("".join(document.text))
+        (document,) = FORMATS["gcsv"](Selection(clip))
+        path.write_bytes(b"".join(document.pieces(clip.record_blocks())))
     return path
 
 

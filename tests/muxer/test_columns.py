@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from camm import PacketType, Samples, UsageError
 from muxer import reader, stored_table, track
-from muxer.extract import FORMATS
+from muxer.extract import FORMATS, Selection
 
 MS = 1_000_000
 SIZES = {0: 16, 1: 12, 2: 16, 3: 16, 4: 16, 5: 28, 6: 60, 7: 16}
@@ -166,8 +166,8 @@ def test_records_of_unknown_types_are_extracted_whole(mp4, opened):
     unknown = struct.pack("<HH", 0, 1000) + b"whatever"
     clip = opened(mp4.write([packet(2, 1) + packet(3, 1), unknown], [1000] * 2))
     assert clip.records.size.tolist() == [16, 16, 12]
-    (document,) = FORMATS["jsonl"](clip, None)
-    last = json.loads("".join(document.text).splitlines()[-1])
+    (document,) = FORMATS["jsonl"](Selection(clip))
+    last = json.loads(b"".join(document.pieces(clip.record_blocks())).splitlines()[-1])
     assert (last["type"], last["hex"]) == (1000, unknown.hex())
 
 

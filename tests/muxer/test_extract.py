@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from camm import FIELD_NAMES, PacketType, Samples, empty_values
 from muxer import reader
 from muxer.boxes import box
-from muxer.extract import FORMATS, NothingToExtractError, write_whole
+from muxer.extract import FORMATS, NothingToExtractError, Selection, write_whole
 from muxer.extract.columns import shortest
 from muxer.fragments import Run
 from muxer.gps_epoch import GpsEpoch, recognise, utc
@@ -58,7 +58,10 @@ def vectors(kind, rows, step_ns=5_000_000):
 
 
 def documents(clip, name, kinds=None):
-    return {made.suffix: "".join(made.text) for made in FORMATS[name](clip, kinds)}
+    return {
+        made.suffix: b"".join(made.pieces(clip.record_blocks())).decode()
+        for made in FORMATS[name](Selection(clip, kinds))
+    }
 
 
 def table(text):
@@ -96,11 +99,14 @@ def test_csv_has_a_table_for_each_type_with_the_fields_of_the_specification(tmp_
     ) as clip:
         found = documents(clip, "csv")
     assert found[".gyro.csv"] == (
-        "t_s,gyro_x,gyro_y,gyro_z\n0.000000000,0.1,-0.2,0.3\n0.005000000,1e-07,0,1\n"
+        "t_s,utc,gyro_x,gyro_y,gyro_z\n"
+        "0.000000000,2026-06-01T12:00:00.000000Z,0.1,-0.2,0.3\n"
+        "0.005000000,2026-06-01T12:00:00.005000Z,1e-07,0,1\n"
     )
     head, row = found[".gps.csv"].splitlines()
-    assert head.split(",") == ["t_s", *FIELD_NAMES[PacketType.GPS]]
-    assert row == "0.000000000,1464350418.0,3,47.5,8.25,432.1,0,0,0,0,0,0"
+    assert head.split(",") == ["t_s", "utc", *FIELD_NAMES[PacketType.GPS]]
+    noon = "2026-06-01T12:00:00.000000Z"
+    assert row == f"0.000000000,{noon},1464350418.0,3,47.5,8.25,432.1,0,0,0,0,0,0"
     assert set(found) == {".gyro.csv", ".gps.csv"}
 
 
@@ -108,7 +114,8 @@ def test_exposures_are_whole_nanoseconds(tmp_path):
     data = empty_values(PacketType.EXPOSURE, 1)
     data["pixel_exposure_time"], data["rolling_shutter_skew_time"] = 8_333_333, -1
     with film(tmp_path, Samples(PacketType.EXPOSURE, np.zeros(1, np.int64), data)) as clip:
-        assert documents(clip, "csv")[".exposure.csv"].splitlines()[1] == "0.000000000,8333333,-1"
+        row = documents(clip, "csv")[".exposure.csv"].splitlines()[1]
+    assert row == "0.000000000,2026-06-01T12:00:00.000000Z,8333333,-1"
 
 
 @settings(max_examples=10)
@@ -134,10 +141,10 @@ def test_csv_goes_on_behind_the_first_piece(tmp_path):
     with film(
         tmp_path, vectors(PacketType.GYRO, np.arange(count * 3).reshape(-1, 3), 1000)
     ) as clip:
-        (made,) = FORMATS["csv"](clip, None)
-        pieces = list(made.text)
-    assert len(pieces) == made.pieces > 2
-    rows = table("".join(pieces))
+        (made,) = FORMATS["csv"](Selection(clip))
+        pieces = list(made.pieces(clip.record_blocks()))
+        assert len(pieces) == 1 + clip.survey.blocks > 2
+    rows = table(b"".join(pieces).decode())
     assert [row["gyro_y"] for row in rows] == [str(3 * n + 1) for n in range(count)]
     assert rows[-1]["t_s"] == "0.069999000"
 
@@ -165,10 +172,14 @@ def test_json_lines_are_the_records_in_the_order_of_the_file(tmp_path):
         vectors(PacketType.ACCELERATION, [(7, 8, 9), (10, 11, 12)]),
     ) as clip:
         lines = documents(clip, "jsonl")[".jsonl"].splitlines()
-    assert lines[0] == ('{"t_s": 0.000000000, "type": 2, "name": "gyro", "gyro": [0.1, 0.2, 0.3]}')
+    assert lines[0] == (
+        '{"t_s": 0.000000000, "utc": "2026-06-01T12:00:00.000000Z", "type": 2, "name": "gyro", '
+        '"gyro": [0.1, 0.2, 0.3]}'
+    )
     assert [json.loads(line)["type"] for line in lines] == [2, 3, 2, 3]
     assert json.loads(lines[3]) == {
         "t_s": 0.005,
+        "utc": "2026-06-01T12:00:00.005000Z",
         "type": 3,
         "name": "acceleration",
         "acceleration": [10, 11, 12],
@@ -203,6 +214,7 @@ def test_records_of_unknown_types_are_kept_as_bytes(tmp_path):
         assert documents(clip, "jsonl", set(PacketType))[".jsonl"].splitlines() == lines[:1]
     assert json.loads(lines[1]) == {
         "t_s": 0.001,
+        "utc": "2026-06-01T12:00:00.001000Z",
         "type": 9,
         "name": "unknown",
         "hex": packets[1].hex(),
