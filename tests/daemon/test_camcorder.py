@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import os
 import threading
 import time
 from pathlib import Path
@@ -176,14 +177,15 @@ def test_a_full_disk_halts_it_until_there_is_room(tmp_path, monkeypatch):
     assert frames_in(second) > 0
 
 
-def test_a_disk_that_fails_is_said_to_and_tried_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_fails_is_said_to_and_tried_again(tmp_path, monkeypatch, number):
     from muxer.recording_file import RecordingFile
 
     append, broken = RecordingFile.append, []
 
     def fails(self, runs):
         if broken:
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(number, os.strerror(number))
         append(self, runs)
 
     monkeypatch.setattr(RecordingFile, "append", fails)
@@ -192,7 +194,7 @@ def test_a_disk_that_fails_is_said_to_and_tried_again(tmp_path, monkeypatch):
         running.until(lambda s: s.clip is not None and s.clip.frames > 60)
         broken.append(1)
         status = running.until(lambda s: s.state == "halted")
-        assert "Input/output error" in " ".join(status.warnings)
+        assert os.strerror(number) in " ".join(status.warnings)
         broken.clear()
         running.until(lambda s: s.state == "recording" and not s.warnings)
     assert len(clips_of(running)) == 2

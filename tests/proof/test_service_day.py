@@ -63,6 +63,15 @@ def slow_imu(monkeypatch):
     monkeypatch.setattr("daemon.rig.ImuSettings", partial(ImuSettings, rate_hz=IMU_HZ))
 
 
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Whoever looks at something looks once a second, and nobody waits for the disk."""
+    monkeypatch.setattr("drivers.fifo.FifoImu.longest_poll_ns", 1_000_000_000)
+    monkeypatch.setattr("daemon.camcorder._LOOK_NS", 1_000_000_000)
+    monkeypatch.setattr("hw_sim.receiver._LOOK_UP_NS", 1_000_000_000)
+    monkeypatch.setattr("os.fdatasync", lambda fd: None)
+
+
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -72,6 +81,7 @@ def open_files():
 
 
 @pytest.mark.proof
+@pytest.mark.usefixtures("unhurried")
 def test_a_day_of_recording_takes_no_more_memory_than_its_first_hours(tmp_path, monkeypatch):
     def free(shelf):
         return SHELF_BYTES - sum(clip.size for clip in shelf.clips())
