@@ -8,6 +8,7 @@ a terminal as from a serial port. The pictures are those of a film, passed throu
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -131,6 +132,7 @@ def record(take: Take, seconds: float, path: Path, *, staged: bool) -> dict[str,
     ran_s = meter.ran_s
     row: dict[str, Any] = {
         "cpu_percent": 100 * meter.cpu_per_s,
+        "wakes_per_s": meter.wakes_per_s,
         "samples_per_s": sources["imu"]["delivered"] / ran_s,
         "lost": sources["imu"]["lost"],
         "queue_ms": meter.worst_ns / 1e6,
@@ -148,8 +150,8 @@ class _Meter:
     """
 
     def __init__(self) -> None:
-        self._begin: tuple[float, float] | None = None
-        self._end = (0.0, 0.0)
+        self._begin: tuple[float, float, int] | None = None
+        self._end = (0.0, 0.0, 0)
         self._first_ns = self._last_ns = 0
         self.worst_ns = 0
 
@@ -160,13 +162,25 @@ class _Meter:
     @property
     def cpu_per_s(self) -> float:
         """Seconds of the processor a second of the recording."""
+        begin, end = self._measured
+        return (end[1] - begin[1]) / (end[0] - begin[0])
+
+    @property
+    def wakes_per_s(self) -> float:
+        """How many times a second one of its threads waited for something."""
+        begin, end = self._measured
+        return (end[2] - begin[2]) / (end[0] - begin[0])
+
+    @property
+    def _measured(self) -> tuple[tuple[float, float, int], tuple[float, float, int]]:
         if self._begin is None or self._begin == self._end:
             raise ValueError(f"a recording that is measured lasts longer than {_SETTLING_S} s")
-        return (self._end[1] - self._begin[1]) / (self._end[0] - self._begin[0])
+        return self._begin, self._end
 
     def look(self, progress: Progress) -> None:
         if progress.filmed_ns > _SETTLING_S * 1e9:
-            self._end = time.monotonic(), time.process_time()
+            waits = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+            self._end = time.monotonic(), time.process_time(), waits
             self._begin = self._begin or self._end
 
     def watching(self, take: Callable[[Recorder, Delivery], None]) -> Callable[..., None]:

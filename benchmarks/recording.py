@@ -24,6 +24,7 @@ STAGES = ("bus", "driver", "stamp", "gps", "fuse", "rotate", "write")
 COLUMNS = {
     "recording": "recording",
     "cpu_percent": "CPU %",
+    "wakes_per_s": "wakes/s",
     "bus_percent": "bus %",
     "samples_per_s": "Hz",
     "lost": "lost",

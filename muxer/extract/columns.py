@@ -1,4 +1,4 @@
-"""Samples as columns of numbers, each with the printf format that gives it in full.
+"""Samples as columns of numbers, each with its unit and the printf format that gives it in full.
 
 Whole columns are made ready in numpy and whole rows are then formatted by C code: a template
 applied by `map` to `zip(*columns)`.
@@ -6,7 +6,7 @@ applied by `map` to `zip(*columns)`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,40 +14,82 @@ import numpy as np
 import numpy.typing as npt
 
 from camm import FIELD_NAMES, Samples, is_vector
+from muxer.extract.utc import Dates, date_texts
+from muxer.sample_table import Ints
 
 TIME_FORMAT = "%.9f"
+
+UNITS = {
+    "angle_axis": "rad",
+    "pixel_exposure_time": "ns",
+    "rolling_shutter_skew_time": "ns",
+    "gyro": "rad/s",
+    "acceleration": "m/s^2",
+    "position": "m",
+    "latitude": "deg",
+    "longitude": "deg",
+    "altitude": "m",
+    "time_gps_epoch": "s",
+    "horizontal_accuracy": "m",
+    "vertical_accuracy": "m",
+    "velocity_east": "m/s",
+    "velocity_north": "m/s",
+    "velocity_up": "m/s",
+    "speed_accuracy": "m/s",
+    "magnetic_field": "uT",
+}
+"""Units of the specification's fields; what is not here has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One number a sample: the column's name, how to print one, and all of them."""
+    """One value a row.
+
+    `unit`    of the values; "" for none, and for dates "UTC"
+    `values`  float32, float64, integers, texts (object) or dates (datetime64[ns])
+    `vector`  the field of which this is one of several numbers; "" where it stands alone
+    `format`  how to print a value; "" where its type says that
+    """
 
     name: str
-    format: str
-    values: list[Any]
+    unit: str
+    values: npt.NDArray[Any]
+    vector: str = ""
+    format: str = ""
+
+    def printed(self) -> tuple[str, list[Any]]:
+        """How to print one value, and all of them. Missing dates and texts are empty."""
+        kind = self.values.dtype.kind
+        if kind == "M":
+            return "%s", date_texts(self.values, "us")
+        if self.values.dtype == np.float32:
+            return "%.9g", shortest(self.values).tolist()
+        return self.format or {"f": "%r", "O": "%s"}.get(kind, "%d"), self.values.tolist()
 
 
-def seconds(t_ns: npt.NDArray[np.int64]) -> list[float]:
-    """Times in seconds; exact to the nanosecond, as TIME_FORMAT prints them, for over a month."""
-    values: list[float] = (t_ns / 1e9).tolist()
-    return values
+def time_columns(t_ns: Ints, utc: Dates) -> list[Column]:
+    """What every table begins with.
+
+    Seconds are exact to the nanosecond, as TIME_FORMAT prints them, for over a month.
+    """
+    return [Column("t_s", "s", t_ns / 1e9, format=TIME_FORMAT), Column("utc", "UTC", utc)]
 
 
 def columns(samples: Samples) -> Iterator[Column]:
     """The fields of a type in the specification's order; a vector's three as name_x, _y, _z."""
-    if is_vector(samples.kind):
-        (name,) = FIELD_NAMES[samples.kind]
-        for axis, values in zip("xyz", samples.data.T, strict=True):
-            yield _column(f"{name}_{axis}", values)
-    else:
-        for name in FIELD_NAMES[samples.kind]:
-            yield _column(name, samples.data[name])
+    for name in FIELD_NAMES[samples.kind]:
+        unit = UNITS.get(name, "")
+        if is_vector(samples.kind):
+            for axis, values in zip("xyz", samples.data.T, strict=True):
+                yield Column(f"{name}_{axis}", unit, values, vector=name)
+        else:
+            yield Column(name, unit, samples.data[name])
 
 
-def _column(name: str, values: npt.NDArray[Any]) -> Column:
-    if values.dtype == np.float32:
-        return Column(name, "%.9g", shortest(values).tolist())
-    return Column(name, "%d" if values.dtype.kind == "i" else "%r", values.tolist())
+def printed_rows(template: Sequence[str], cells: Iterable[Sequence[Any]]) -> str:
+    """Rows of cells divided by commas."""
+    row = ",".join(template) + "\n"
+    return "".join(map(row.__mod__, zip(*cells, strict=True)))
 
 
 def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -1,36 +1,33 @@
 """CSV: a table for each packet type, the time first and then the specification's fields.
 
-Numbers read back as what they were, to the last bit. Numbers that are none are "nan" and "inf".
+Numbers read back as what they were, to the last bit. Numbers that are none are "nan" and "inf",
+dates that are none are empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 
-from camm import PacketType, Samples
-from muxer.clip import Clip
-from muxer.extract.columns import TIME_FORMAT, columns, seconds
-from muxer.extract.document import Document, NothingToExtractError
-
-
-def documents(clip: Clip, kinds: Collection[PacketType] | None = None) -> list[Document]:
-    """A document for each packet type that is in the clip and wanted: `.gyro.csv` and so on."""
-    present = [kind for kind in clip.counts if kinds is None or kind in kinds]
-    if not present:
-        wanted = ", ".join(kind.label for kind in kinds or PacketType)
-        raise NothingToExtractError(f"{clip.path} has no records for a CSV table of {wanted}")
-    return [
-        Document(f".{kind.label}.csv", 1 + clip.survey.blocks, _text(clip, kind))
-        for kind in present
-    ]
+from muxer.extract.columns import Column, printed_rows
+from muxer.extract.document import Document
+from muxer.extract.selection import Selection
+from muxer.extract.tables import Table, tables
+from muxer.records import Records
 
 
-def _text(clip: Clip, kind: PacketType) -> Iterator[str]:
-    names = [column.name for column in columns(Samples.empty(kind))]
-    yield ",".join(["t_s", *names]) + "\n"
-    for records in clip.record_blocks():
-        samples = records.samples(kind)
-        table = list(columns(samples))
-        row = ",".join([TIME_FORMAT, *(column.format for column in table)]) + "\n"
-        cells = zip(seconds(samples.t_ns), *(column.values for column in table), strict=True)
-        yield "".join(map(row.__mod__, cells))
+def documents(selection: Selection) -> list[Document]:
+    """A document for each table: `.gyro.csv` and so on."""
+    return [_document(table) for table in tables(selection)]
+
+
+def _document(table: Table) -> Document:
+    def text(records: Iterable[Records]) -> Iterator[str]:
+        yield ",".join(column.name for column in table.header) + "\n"
+        yield from map(_rows, table.blocks(records))
+
+    return Document.of_text(f".{table.name}.csv", text)
+
+
+def _rows(columns: Iterable[Column]) -> str:
+    templates, cells = zip(*(column.printed() for column in columns), strict=True)
+    return printed_rows(templates, cells)

@@ -1,80 +1,81 @@
 """GPX 1.1: where the camera went, as one track with times in UTC.
 
 The altitude is written as it is in the clip, which the specification has above the WGS-84
-ellipsoid, while GPX readers take it for above sea level.
+ellipsoid, while GPX readers take it for above sea level. What GPX has no element for stands in each
+point's extensions: speed and course in Garmin's TrackPointExtension/v2, which others read too, the
+rest in a namespace of our own.
+
+Source: http://www.topografix.com/GPX/1/1/gpx.xsd and
+https://www8.garmin.com/xmlschemas/TrackPointExtensionv2.xsd, whose elements have an order.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 import numpy as np
 
-from camm import PacketType, Samples
-from muxer.clip import Clip
-from muxer.extract.document import Document, NothingToExtractError
-from muxer.gps_epoch import recognise, utc
+from muxer.extract.document import Document
+from muxer.extract.selection import Selection
+from muxer.extract.track import Track, numbers
+from muxer.extract.utc import date_texts
 
-if TYPE_CHECKING:
-    from gpxpy.gpx import GPXTrackPoint
+_FIX = {2: "<fix>2d</fix>", 3: "<fix>3d</fix>"}
+_GARMIN = "http://www.garmin.com/xmlschemas/TrackPointExtension/v2"
+_OWN = "urn:cammcorder:gpx:1"
+_HEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
+<gpx version="1.1" creator="cammcorder" xmlns="http://www.topografix.com/GPX/1/1" \
+xmlns:gpxtpx="{_GARMIN}" xmlns:camm="{_OWN}">
+<trk><name>%s</name><trkseg>
+"""
+_TAIL = "</trkseg></trk>\n</gpx>\n"
 
-_FIX = {2: "2d", 3: "3d"}
 
-
-def documents(clip: Clip, kinds: Collection[PacketType] | None = None) -> list[Document]:
+def documents(selection: Selection) -> list[Document]:
     """One document, `.gpx`: the fixes of type 6, or those of type 5 where there are none."""
-    for kind in (PacketType.GPS, PacketType.MIN_GPS):
-        if kinds is None or kind in kinds:
-            fixes = with_fix(Samples.concatenate(kind, clip.blocks(kind)))
-            if len(fixes):
-                return [Document(".gpx", 1, _text(clip, fixes))]
-    raise NothingToExtractError(f"{clip.path} has no GPS fix to make a GPX track of")
+    track = selection.require_track("a GPX track")
+
+    def lines() -> Iterator[str]:
+        yield _HEAD % xml_text(Path(selection.name).stem)
+        yield from _points(track)
+        yield _TAIL
+
+    return [Document.of_lines(".gpx", lines)]
 
 
-def with_fix(samples: Samples) -> Samples:
-    """The records of type 5 or 6 that tell a place on Earth."""
-    latitude, longitude = samples.data["latitude"], samples.data["longitude"]
-    # NaN fails every comparison, and so stays out.
-    there = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
-    there &= (latitude != 0) | (longitude != 0)
-    if samples.kind is PacketType.GPS:
-        there &= samples.data["gps_fix_type"] != 0
-    return samples[there]
+def xml_text(text: str) -> str:
+    """Text as XML has it; for what cannot be printed it has no way to say."""
+    return escape("".join(filter(str.isprintable, text)))
 
 
-def _text(clip: Clip, fixes: Samples) -> Iterator[str]:
-    from gpxpy.gpx import GPX, GPXTrack, GPXTrackSegment
+def _points(track: Track) -> Iterator[str]:
+    longitude = np.round(track.longitude, 9)
+    longitude[longitude == 180] = -180  # what the schema's type ends before
+    rows = zip(
+        numbers(track.latitude, "%.9f"),
+        numbers(longitude, "%.9f"),
+        _elements("ele", numbers(track.altitude, "%.3f")),
+        _elements("time", date_texts(track.utc, "ms")),
+        [_FIX.get(fix, "") for fix in track.fix.tolist()],
+        _elements("gpxtpx:speed", numbers(track.speed, "%.3f")),
+        _elements("gpxtpx:course", numbers(track.course, "%.2f")),
+        _elements("camm:horizontal_accuracy", numbers(track.horizontal_accuracy, "%.3f")),
+        _elements("camm:vertical_accuracy", numbers(track.vertical_accuracy, "%.3f")),
+        _elements("camm:speed_accuracy", numbers(track.speed_accuracy, "%.3f")),
+        _elements("camm:velocity_up", numbers(track.climb, "%.3f")),
+        strict=True,
+    )
+    for latitude, longitude, ele, time, fix, speed, course, *own in rows:
+        garmin = _wrapped("gpxtpx:TrackPointExtension", speed + course)
+        extensions = _wrapped("extensions", garmin + "".join(own))
+        yield f'<trkpt lat="{latitude}" lon="{longitude}">{ele}{time}{fix}{extensions}</trkpt>\n'
 
-    name = "".join(filter(str.isprintable, Path(clip.path).stem))  # XML has no way to say the rest
-    track = GPXTrack(name=name)
-    track.segments.append(GPXTrackSegment(_points(clip, fixes)))
-    gpx = GPX()
-    gpx.creator = "cammcorder"
-    gpx.tracks.append(track)
-    yield gpx.to_xml(version="1.1") + "\n"
+
+def _elements(name: str, contents: list[str]) -> list[str]:
+    return [_wrapped(name, content) for content in contents]
 
 
-def _points(clip: Clip, fixes: Samples) -> list[GPXTrackPoint]:
-    from gpxpy.gpx import GPXTrackPoint
-
-    rows = [fixes.data[name].tolist() for name in ("latitude", "longitude", "altitude")]
-    gps = fixes.kind is PacketType.GPS
-    times = fixes.data["time_gps_epoch"] if gps else np.full(len(fixes), np.nan)
-    kinds = fixes.data["gps_fix_type"] if gps else np.zeros(len(fixes), np.int32)
-    epoch = recognise(times, clip.created)
-    points = []
-    for t_ns, time, kind, latitude, longitude, altitude in zip(
-        fixes.t_ns.tolist(), times.tolist(), kinds.tolist(), *rows, strict=True
-    ):
-        when = utc(time, epoch)
-        if when is None and clip.created is not None:
-            when = clip.created + timedelta(microseconds=t_ns // 1000)
-        height = altitude if math.isfinite(altitude) else None
-        point = GPXTrackPoint(latitude, longitude, height, when)
-        point.type_of_gpx_fix = _FIX.get(kind)
-        points.append(point)
-    return points
+def _wrapped(name: str, content: str) -> str:
+    return f"<{name}>{content}</{name}>" if content else ""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ from camm import FIELD_NAMES, PacketType, Samples, StreamFormat, empty_values
 from camm.media import Packet
 from muxer import reader
 from muxer.extract import FORMATS, PER_FRAME, NothingToExtractError, Selection, make_together
+from muxer.extract.document import in_step
 from muxer.extract.utc import UtcClock, date_texts
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
@@ -64,13 +66,10 @@ def clock(t_ms, gps_s, created=CREATED):
 
 
 def utc(made, *t_ms):
-    return [
-        None if np.isnat(date) else (date - np.datetime64("2026-06-01T12:00:00")) // MS_
-        for date in made.at(np.array(t_ms, np.int64) * MS)
-    ]
-
-
-MS_ = np.timedelta64(1, "ms")
+    """Milliseconds since noon; a GPS time in a float64 is 240 ns off at most."""
+    dates = made.at(np.array(t_ms, np.int64) * MS)
+    since = (dates - np.datetime64("2026-06-01T12:00:00")) / np.timedelta64(1, "ms")
+    return [None if np.isnan(ms) else round(ms, 3) for ms in since.tolist()]
 
 
 def test_dates_are_the_fixes_own_and_go_evenly_between_them():
@@ -78,7 +77,7 @@ def test_dates_are_the_fixes_own_and_go_evenly_between_them():
     made = clock([1000, 2000, 3000], GPS_TIME + np.array([1, 2.005, 3.01]) + 100)
     assert made.source == "fixes"
     assert utc(made, 1000, 2000, 3000) == [101_000, 102_005, 103_010]
-    assert utc(made, 1200, 2500) == [101_201, 102_507]
+    assert utc(made, 1200, 2500) == [101_201, 102_507.5]
     assert utc(made, 0, 5000) == [100_000, 105_010]  # the nearest fix's clock
 
 
@@ -313,3 +312,29 @@ def test_all_forms_come_out_of_one_pass(tmp_path):
         rounds = list(make_together(documents(), once))
     assert [b"".join(pieces) for pieces in zip(*rounds, strict=True)] == apart
     assert len(apart) == 4 * 2 + 4 + 8  # tables twice, EuRoC, and one file of each other form
+
+
+class Block:
+    """What stands for a block of records."""
+
+
+def test_a_block_is_let_go_of_when_all_have_had_it():
+    made = []
+
+    def blocks():
+        for _ in range(5):
+            block = Block()
+            made.append(weakref.ref(block))
+            yield block
+
+    first, second, idle = in_step(blocks(), 3)
+    next(first)
+    next(first)
+    assert [block() is None for block in made] == [False, False]
+    next(second)
+    assert made[0]() is not None  # the third may come yet
+    del idle
+    assert [block() is None for block in made] == [True, False]
+    assert len(list(second)) == 4
+    assert len(list(first)) == 3
+    assert [block() is None for block in made] == [True] * 5
