@@ -28,7 +28,6 @@ from daemon.readings import (
     read_imu,
     read_magnetometer,
     read_receiver,
-    saturated_samples,
 )
 from daemon.rig import Rig, hardware_rig
 from daemon.sources import (
@@ -183,7 +182,7 @@ def examine(
     if isinstance(rig.mag, MagSource) and (device := rig.mag.device) is not None:
         fields = [d.content for d in heard["mag"] if isinstance(d.content, Magnetic)]
         mag = read_magnetometer(rig.mag, fields)
-        away = saturated_samples(rig.mag)
+        away = rig.mag.saturated
         if mag is not None:
             findings += judge_magnetometer(mag)
         else:

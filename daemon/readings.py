@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from camm import PacketType, Samples
 from daemon.sources import GpsSource, ImuSource, Inertial, Magnetic, MagSource
-from drivers.polled import PolledMagnetometer
 from drivers.survey import Answer
 
 _STILL_DEG_S, _STILL_M_S2 = 1.0, 0.2  # one sigma, below which a rig is at rest
@@ -139,14 +138,8 @@ def read_magnetometer(source: MagSource, blocks: Sequence[Magnetic]) -> MagReadi
         stuck=_stuck(field, _AXES),
         field_ut=float(np.linalg.norm(field, axis=1).mean()),
         noise_ut=_noise(field),
-        saturated=saturated_samples(source),
+        saturated=source.saturated,
     )
-
-
-def saturated_samples(source: MagSource) -> int:
-    """How many samples its magnetometer threw away because the field was too strong."""
-    device = source.device
-    return device.saturated if isinstance(device, PolledMagnetometer) else 0
 
 
 def read_receiver(

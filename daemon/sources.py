@@ -27,6 +27,7 @@ from drivers.errors import BusError, DeviceError, EndOfSource
 from drivers.gps_clock import GpsClock
 from drivers.gps_fix import GpsFix, Latency
 from drivers.imu import Imu, ImuBurst, MagBurst, Magnetometer
+from drivers.polled import PolledMagnetometer
 from drivers.receiver import Receiver
 
 _log = logging.getLogger(__name__)
@@ -297,7 +298,7 @@ class _SampledSource(Source, Generic[_Device]):
             _log.info("%s: %s; asking again", self.name, error)
             return None
         self._mute_since_ns = None
-        if burst is not None:
+        if burst is not None or self._keeps_back(device):
             self._idle_since_ns = None
             return burst
         self._idle_since_ns = self._idle_since_ns or asked_ns
@@ -307,6 +308,10 @@ class _SampledSource(Source, Generic[_Device]):
                 errno.EIO, f"{device.name} measures nothing any more: has it lost its power?"
             )
         return None
+
+    def _keeps_back(self, device: _Device) -> bool:
+        """Whether it has measured since the last look what nobody should see."""
+        return False
 
     def rest(self) -> Delivery | None:
         self._stamp()
@@ -375,6 +380,16 @@ class MagSource(_SampledSource[Magnetometer]):
     ) -> None:
         super().__init__(name, clock, make)
         self._turn = np.eye(3) if turn is None else turn
+        self._saturated = 0
+
+    @property
+    def saturated(self) -> int:
+        """How many samples the chip has thrown away because the field was too strong."""
+        return self.device.saturated if isinstance(self.device, PolledMagnetometer) else 0
+
+    def _keeps_back(self, device: Magnetometer) -> bool:
+        before, self._saturated = self._saturated, self.saturated
+        return self._saturated != before
 
     def _content(self, t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Magnetic:
         return Magnetic(t_ns, values @ self._turn.T)

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 _LOGISTIC = math.sqrt(3.0) / math.pi  # scale of a logistic distribution, of its standard deviation
 _LEAST_NOISE_NS = 1_000.0
 _ROUNDS, _ENOUGH_NS = 50, 1.0
+_WINDOW_S, _WIDE_NS = 15.0, 4_000_000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +58,12 @@ def fit_windows(
     earliest_ns: Integers,
     latest_ns: Integers,
     noise_ns: Floats,
-    window_s: float = 15.0,
+    window_s: float | None = None,
 ) -> ClockWindows:
     """Lines through the observations of `ClockFit.observe`, arrays of N in the order of counts.
 
+    Long windows average more, short ones follow a crystal that warms up: unless they are given, they
+    are 15 s where the walls are 4 ms apart, and down to half of that where they are closer.
     Windows overlap by a half, since a line is surest in its middle; where none has observations in
     more than a half of it, there is one line through all. Nothing is left out, however wrong, but
     the walls give way in proportion: give what `observe` has accepted.
@@ -74,6 +77,9 @@ def fit_windows(
     low, high = (earliest_ns - time_ns).astype(np.float64), (latest_ns - time_ns).astype(np.float64)
     middle = (low + high) / 2
     noise = np.maximum(noise_ns, _LEAST_NOISE_NS)
+    if window_s is None:
+        apart_ns = float(np.median(high - low))
+        window_s = _WINDOW_S * math.sqrt(min(max(apart_ns / _WIDE_NS, 0.25), 1.0))
     half_ns = window_s * 1e9 / 2
     number = max(1, int((middle[-1] - middle[0]) // half_ns) - 1)
     edges = middle[0] + half_ns * np.arange(number + 2)
