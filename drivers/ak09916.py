@@ -10,9 +10,8 @@ than the motion sensors', with X along theirs, Y and Z against.
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
-
-import numpy as np
 
 from drivers.clock import Clock
 from drivers.polled import Look, MagSetup, PolledMagnetometer, Rate
@@ -25,10 +24,10 @@ class _Register(IntEnum):
     CNTL3 = 0x32
 
 
-_TO_IMU_AXES = np.array([1.0, -1.0, -1.0])  # DS-000189, figures 12 and 13
 _RESET_NS = 1_000_000  # the datasheet asks for 100 us before the mode may change
 _MEASUREMENT_NS = 7_200_000  # table 4, typical
 _DRDY, _DOR, _HOFL = 0x01, 0x02, 0x08
+_FIELD = struct.Struct("<3h")
 
 
 class Ak09916(PolledMagnetometer):
@@ -57,11 +56,12 @@ class Ak09916(PolledMagnetometer):
         answer = self._read(_Register.ST1, 9)  # six bytes of field, a dummy, ST2
         if not answer[0] & _DRDY:
             return None
-        raw = np.frombuffer(answer, "<i2", count=3, offset=1)
+        x, y, z = _FIELD.unpack_from(answer, 1)
+        lsb_ut = self._setup.lsb_ut
         return Look(
             overrun=bool(answer[0] & _DOR),
             saturated=bool(answer[8] & _HOFL),
-            field=raw * self._setup.lsb_ut * _TO_IMU_AXES,
+            field=(x * lsb_ut, -y * lsb_ut, -z * lsb_ut),  # DS-000189, figures 12 and 13
         )
 
     def _sleep(self) -> None:

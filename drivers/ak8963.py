@@ -14,11 +14,9 @@ drivers of other makers go by.
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 from typing import Self
-
-import numpy as np
-import numpy.typing as npt
 
 from drivers.bus import I2CBus
 from drivers.clock import Clock
@@ -39,6 +37,7 @@ _POWER_DOWN, _FUSE_ROM = 0x00, 0x0F
 _MODE_NS = 1_000_000  # the datasheet asks for 100 us between modes
 _MEASUREMENT_NS = 7_200_000  # typical
 _DRDY, _DOR, _HOFL = 0x01, 0x02, 0x08
+_FIELD = struct.Struct("<3h")
 
 
 class Ak8963(PolledMagnetometer):
@@ -55,7 +54,7 @@ class Ak8963(PolledMagnetometer):
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         super().__init__(bus, address)
-        self._adjustment: npt.NDArray[np.float64] = np.ones(3)
+        self._adjustment = [1.0, 1.0, 1.0]
 
     @classmethod
     def _identify(cls, bus: I2CBus, address: int) -> Self:
@@ -70,8 +69,8 @@ class Ak8963(PolledMagnetometer):
         clock.sleep_until(clock.now_ns() + _MODE_NS)
         self._write(_Register.CNTL1, _FUSE_ROM)
         clock.sleep_until(clock.now_ns() + _MODE_NS)
-        fuses = np.frombuffer(self._read(_Register.ASAX, 3), np.uint8).astype(np.float64)
-        self._adjustment = (fuses - 128.0) / 256.0 + 1.0  # section 8.3.11
+        fuses = self._read(_Register.ASAX, 3)
+        self._adjustment = [(fuse - 128) / 256 + 1 for fuse in fuses]  # section 8.3.11
         self._write(_Register.CNTL1, _POWER_DOWN)
         clock.sleep_until(clock.now_ns() + _MODE_NS)
 
@@ -82,12 +81,17 @@ class Ak8963(PolledMagnetometer):
         answer = self._read(_Register.ST1, 8)  # six bytes of field, ST2
         if not answer[0] & _DRDY:
             return None
-        raw = np.frombuffer(answer, "<i2", count=3, offset=1)
-        x, y, z = raw * self._setup.lsb_ut * self._adjustment
+        x, y, z = _FIELD.unpack_from(answer, 1)
+        lsb_ut, (x_adjustment, y_adjustment, z_adjustment) = self._setup.lsb_ut, self._adjustment
         return Look(
             overrun=bool(answer[0] & _DOR),
             saturated=bool(answer[7] & _HOFL),
-            field=np.array([y, x, -z]),  # PS-MPU-9250A-01, figures 4 and 5
+            # PS-MPU-9250A-01, figures 4 and 5
+            field=(
+                y * lsb_ut * y_adjustment,
+                x * lsb_ut * x_adjustment,
+                -z * lsb_ut * z_adjustment,
+            ),
         )
 
     def _sleep(self) -> None:

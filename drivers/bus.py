@@ -121,13 +121,12 @@ class SocketI2C(I2CBus):
                 if self._socket is None:
                     self._socket = self._connect()
                 self._socket.sendall(_REQUEST.pack(address, len(out), read_length) + out)
-                number, length = _REPLY.unpack(self._receive(self._socket, _REPLY.size))
-                data = self._receive(self._socket, length)
+                number, data = self._receive(self._socket, read_length)
             except OSError as error:
                 self._disconnect()  # half a reply may still come: nothing after it would fit
                 if isinstance(error, BusError):
                     raise
-                late = isinstance(error, TimeoutError)
+                late = isinstance(error, BlockingIOError)
                 raise BusError(
                     errno.ETIMEDOUT if late else errno.ENOTCONN,
                     f"what served {self.name} "
@@ -143,7 +142,10 @@ class SocketI2C(I2CBus):
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(_REPLY_S)
+        # The kernel keeps the time: a timeout of Python's own costs a call to poll each time.
+        timeout = _TIMEVAL.pack(*divmod(round(_REPLY_S * 1e6), 1_000_000))
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            connection.setsockopt(socket.SOL_SOCKET, option, timeout)
         try:
             connection.connect(self._path)
         except OSError as error:
@@ -160,18 +162,22 @@ class SocketI2C(I2CBus):
             self._socket.close()
             self._socket = None
 
-    def _receive(self, connection: socket.socket, length: int) -> bytes:
-        data = bytearray()
+    def _receive(self, connection: socket.socket, read_length: int) -> tuple[int, bytes]:
+        """The errno of a reply and its bytes, at most as many as were asked for."""
+        data, length = b"", _REPLY.size
         while len(data) < length:
-            part = connection.recv(length - len(data))
+            part = connection.recv(max(length, _REPLY.size + read_length) - len(data))
             if not part:
                 raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
             data += part
-        return bytes(data)
+            if len(data) >= _REPLY.size:
+                length = _REPLY.size + _REPLY.unpack_from(data)[1]
+        return _REPLY.unpack_from(data)[0], data[_REPLY.size :]
 
 
 _REQUEST, _REPLY = struct.Struct("<BHH"), struct.Struct("<iH")
 _REPLY_S = 2.0
+_TIMEVAL = struct.Struct("@ll")
 
 
 def _why(number: int | None, address: int, bus: str) -> str:

@@ -74,6 +74,10 @@ class ClockFit:
     def __init__(
         self, nominal_period_ns: float, tolerance: float = 0.035, drift_ppm: float = 5.0
     ) -> None:
+        self.locked = False
+        """Whether there has been an observation, without which no time can be told."""
+        self.period_ns = nominal_period_ns
+        """Host nanoseconds for one count."""
         self._nominal = nominal_period_ns
         self._tolerance = tolerance
         self._drift = drift_ppm * 1e-6
@@ -106,12 +110,12 @@ class ClockFit:
             self._lock(count, earliest_ns, latest_ns, noise_ns)
             return True
         steps = count - self._count
-        ahead = self._predict(steps)
+        offset, p_oo, p_od, p_dd = self._ahead(steps)
         # Relative to the predicted host time of the event.
         moved = steps * self._nominal
-        low = (earliest_ns - self._time) - moved - ahead.offset
-        high = (latest_ns - self._time) - moved - ahead.offset
-        spread = math.sqrt(ahead.p_oo + noise_ns**2)
+        low = (earliest_ns - self._time) - moved - offset
+        high = (latest_ns - self._time) - moved - offset
+        spread = math.sqrt(p_oo + noise_ns * noise_ns)
         if steps < 0 or low > _GATE * spread or high < -_GATE * spread:
             self._refused += 1
             self._doubt += 1.0
@@ -121,18 +125,23 @@ class ClockFit:
                 return True
             return False
         mean, variance = _truncated_normal(low / spread, high / spread)
-        gain_o = ahead.p_oo / spread
-        gain_d = ahead.p_od / spread
+        gain_o = p_oo / spread
+        gain_d = p_od / spread
         # What is left of a Gaussian after a cut is none, and taking it for one overstates what has
         # been learnt: in some starts by so much that the truth is 9 sigma away. A point is exact.
         width = (high - low) / spread
         known = (1.0 - variance) * (1.0 - _WITHHELD * width / (1.0 + width))
         limit = self._tolerance * self._nominal
         self._deviation = min(max(self._deviation + gain_d * mean, -limit), limit)
-        self._p_oo = ahead.p_oo - gain_o * gain_o * known
-        self._p_od = ahead.p_od - gain_o * gain_d * known
-        self._p_dd = ahead.p_dd - gain_d * gain_d * known
-        self._move_reference(count, moved + ahead.offset + gain_o * mean)
+        self.period_ns = self._nominal + self._deviation
+        self._p_oo = p_oo - gain_o * gain_o * known
+        self._p_od = p_od - gain_o * gain_d * known
+        self._p_dd = p_dd - gain_d * gain_d * known
+        at = moved + offset + gain_o * mean
+        whole = round(at)
+        self._count = count
+        self._time += whole
+        self._offset = at - whole
         self._accepted += 1
         self._doubt = max(0.0, self._doubt - _FORGIVENESS)
         middle = -0.5 * (low + high)
@@ -151,16 +160,6 @@ class ClockFit:
         return self._count + ((t_ns - self._time) - self._offset) / self.period_ns
 
     @property
-    def locked(self) -> bool:
-        """Whether there has been an observation, without which no time can be told."""
-        return math.isfinite(self._p_oo)
-
-    @property
-    def period_ns(self) -> float:
-        """Host nanoseconds for one count."""
-        return self._nominal + self._deviation
-
-    @property
     def longest_period_ns(self) -> float:
         """The longest that a period can well be: three sigma more, within the tolerance.
 
@@ -171,9 +170,23 @@ class ClockFit:
         return min(longest, (1.0 + self._tolerance) * self._nominal)
 
     @property
+    def shortest_period_ns(self) -> float:
+        """The shortest that a period can well be: what is free in a FIFO may fill so soon."""
+        shortest = self.period_ns - 3.0 * math.sqrt(self._p_dd)
+        return max(shortest, (1.0 - self._tolerance) * self._nominal)
+
+    @property
     def sigma_ns(self) -> float:
         """Standard deviation of the host time of the newest observed count; inf before any."""
         return math.sqrt(self._p_oo)
+
+    def forecast(self, count: int) -> tuple[int, float]:
+        """The host time of one count, and its standard deviation: inf before any observation."""
+        if not self.locked:
+            return self._time, math.inf
+        steps = count - self._count
+        offset, p_oo, _, _ = self._ahead(steps)
+        return self._time + round(steps * self._nominal + offset), math.sqrt(p_oo)
 
     @property
     def statistics(self) -> ClockFitStatistics:
@@ -192,6 +205,7 @@ class ClockFit:
 
     def _lock(self, count: int, earliest_ns: int, latest_ns: int, noise_ns: float) -> None:
         """Begin, or begin again, at one interval; what is known of the period remains its mean."""
+        self.locked = True
         self._count = count
         self._time = (earliest_ns + latest_ns) // 2
         self._offset = 0.0
@@ -201,34 +215,23 @@ class ClockFit:
         self._accepted += 1
         self._doubt = 0.0
 
-    def _predict(self, steps: int) -> _Prediction:
-        """Offset and covariance `steps` counts after the reference, the period wandering on."""
-        seconds = abs(steps) * self._nominal * 1e-9
-        wander = self._drift**2 * seconds
+    def _ahead(self, steps: int) -> tuple[float, float, float, float]:
+        """Offset and covariance `steps` counts after the reference, the period wandering on.
+
+        In the order of the state: offset, p_oo, p_od, p_dd.
+        """
         period = self._nominal
-        return _Prediction(
-            offset=self._offset + steps * self._deviation,
-            p_oo=self._p_oo
-            + 2.0 * steps * self._p_od
-            + steps * steps * self._p_dd
-            + wander * seconds**2 / 3.0 * 1e18,
-            p_od=self._p_od + steps * self._p_dd + wander * seconds / 2.0 * 1e9 * period,
-            p_dd=self._p_dd + wander * period**2,
+        seconds = abs(steps) * period * 1e-9
+        wander = self._drift * self._drift * seconds
+        stretch = steps * self._p_dd
+        return (
+            self._offset + steps * self._deviation,
+            self._p_oo
+            + steps * (2.0 * self._p_od + stretch)
+            + wander * seconds * seconds / 3.0 * 1e18,
+            self._p_od + stretch + wander * seconds / 2.0 * 1e9 * period,
+            self._p_dd + wander * period * period,
         )
-
-    def _move_reference(self, count: int, ahead_ns: float) -> None:
-        whole = round(ahead_ns)
-        self._count = count
-        self._time += whole
-        self._offset = ahead_ns - whole
-
-
-@dataclass(frozen=True, slots=True)
-class _Prediction:
-    offset: float
-    p_oo: float
-    p_od: float
-    p_dd: float
 
 
 def _truncated_normal(low: float, high: float) -> tuple[float, float]:

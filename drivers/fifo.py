@@ -28,9 +28,10 @@ from drivers.bus import I2CBus
 from drivers.clock import Clock
 from drivers.clock_fit import ClockFit
 from drivers.dating import Counter, Dating, InterruptEdges, Reading, StampedSamples
-from drivers.errors import BusError, WrongChip
+from drivers.errors import BusError
 from drivers.imu import ImuBurst, Magnetometer
 from drivers.interrupt import Interrupt
+from drivers.probing import first_found
 
 Words = npt.NDArray[np.int16]
 
@@ -91,6 +92,9 @@ class FifoImu(ABC):
                     that there is another one (False); None where it is not used
     `keeps_oldest`  whether a full FIFO takes nothing more (True) or drops what is oldest, and be it
                     half a sample (False)
+    `begins_badly`  whether the first sample after the FIFO was switched on is not to be relied on
+    `longest_poll_ns`  between two looks without an interrupt line: where its counter is fine and
+                    takes long to read, fewer of them keep its clock fitted
     `magnetometer`  finds the one that the configured chip lets through to the bus, where it has one
     """
 
@@ -104,12 +108,15 @@ class FifoImu(ABC):
     fifo_bytes: int
     watermark: ClassVar[bool | None] = None
     keeps_oldest: bool = True
+    begins_badly: ClassVar[bool] = False
+    longest_poll_ns: ClassVar[int] = _LONGEST_POLL_NS
     magnetometer: Callable[[I2CBus], Magnetometer] | None = None
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         self._bus = bus
         self._address = address
         self._setup = self._choose(225.0, 1000.0, 8.0)
+        self._poll_ns = self.longest_poll_ns
         self._fit = ClockFit(1e9 / self.rate_hz)
         self._stamped: StampedSamples | None = None
         self._edges: InterruptEdges | None = None
@@ -129,23 +136,8 @@ class FifoImu(ABC):
         BusError where nothing answers or the kernel holds what is there, WrongChip where something
         else answers.
         """
-        addresses = cls.addresses if address is None else (address,)
-        obstacle: BusError | WrongChip | None = None
-        for candidate in addresses:
-            try:
-                return cls._identify(bus, candidate)
-            except WrongChip as error:
-                obstacle = obstacle or error
-            except BusError as error:
-                if error.errno == errno.EBUSY:  # a clock of the kernel's, perhaps
-                    obstacle = error
-                elif error.errno not in (errno.ENXIO, errno.EREMOTEIO):
-                    raise
-        places = " or ".join(f"0x{a:02x}" for a in addresses)
-        raise obstacle or BusError(
-            errno.ENXIO,
-            f"no {cls.name} on {bus.name}: nothing answers at {places}; check power and wiring",
-        )
+        places = cls.addresses if address is None else (address,)
+        return first_found(bus, cls.name, places, lambda place: cls._identify(bus, place))
 
     @classmethod
     @abstractmethod
@@ -210,7 +202,7 @@ class FifoImu(ABC):
 
     @property
     def poll_interval_ns(self) -> int:
-        """Some whole periods and a golden section of one, at most 20 ms or half a FIFO.
+        """Some whole periods and a golden section of one, at most half a FIFO.
 
         The polls so meet the samples at every phase, and it is the polls close to a sample that
         tell its time best. The period is the one that has been learnt: with the nominal one, a chip
@@ -252,6 +244,7 @@ class FifoImu(ABC):
         caller's to close. UsageError for a range that the chip has not.
         """
         self._setup = self._choose(rate_hz, gyro_range_dps, accel_range_g)
+        self._poll_ns = _LONGEST_POLL_NS if interrupt else self.longest_poll_ns
         if interrupt:
             self._setup = replace(self._setup, interrupt_at=self._interrupt_at())
         self._start(clock, self._setup)
@@ -293,7 +286,7 @@ class FifoImu(ABC):
         read_ns = clock.now_ns()
         gyro, accel = self._decode(raw)
         # What was free may have filled, and run over, before the reading began.
-        late = read_ns - looked > (self._fifo_samples - count) * self._fit.period_ns
+        late = read_ns - looked > (self._fifo_samples - count) * self._fit.shortest_period_ns
         if (full or late) and not self.keeps_oldest:
             self._resume_counting(clock, kept=0)
             return None
@@ -370,7 +363,7 @@ class FifoImu(ABC):
         return dating
 
     def _poll_periods(self, period_ns: float) -> float:
-        most = min(_LONGEST_POLL_NS / period_ns, self._fifo_samples / 2)
+        most = min(self._poll_ns / period_ns, self._fifo_samples / 2)
         return max(0, math.floor(most - _GOLDEN)) + _GOLDEN
 
     @property
@@ -398,8 +391,7 @@ class FifoImu(ABC):
         """
         # Half-way between two samples, so that there is no doubt which one comes next.
         coming = math.ceil(self._fit.count_at(clock.now_ns()))
-        due = int(self._fit.times(np.array([coming]))[0])
-        clock.sleep_until(due + round(self._fit.period_ns / 2))
+        clock.sleep_until(self._fit.forecast(coming)[0] + round(self._fit.period_ns / 2))
         before, after = self._empty_fifo(clock)
         following = math.ceil(self._fit.count_at((before + after) // 2))
         self._lost += max(0, following - self._next_count - kept)
@@ -413,7 +405,14 @@ class FifoImu(ABC):
         before = clock.now_ns()
         self._release_fifo()
         after = clock.now_ns()
-        self._drained_ns, self._emptied_ns = before, after
+        if self.begins_badly:
+            clock.sleep_until(after + round(self._fit.longest_period_ns))
+            before = clock.now_ns()
+            whole = self._filled() // self.sample_bytes * self.sample_bytes
+            after = clock.now_ns()
+            if whole:
+                self._read(self.fifo_port, whole)
+        self._drained_ns, self._emptied_ns = before, clock.now_ns()
         return before, after
 
     def _choose(self, rate_hz: float, gyro_range_dps: float, accel_range_g: float) -> Setup:

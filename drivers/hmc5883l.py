@@ -58,7 +58,7 @@ class Hmc5883L(PolledMagnetometer):
         560.0: (6, 100 / 330),
         810.0: (7, 100 / 230),
     }
-    poll_share = 0.45
+    tells_overrun = False
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         super().__init__(bus, address)

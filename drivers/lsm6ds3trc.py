@@ -91,6 +91,7 @@ class Lsm6ds3trC(FifoImu):
     fifo_port = _Register.FIFO_DATA_OUT_L
     sample_bytes = 12
     watermark = True
+    begins_badly = True
     fifo_bytes = _FIFO_BYTES
 
     @classmethod

@@ -105,6 +105,7 @@ class Lsm6dsox(FifoImu):
     sample_bytes = 3 * _WORD_BYTES
     fifo_bytes = 512 * _WORD_BYTES
     watermark = True
+    begins_badly = True
 
     @classmethod
     def _identify(cls, bus: I2CBus, address: int) -> Self:

@@ -76,6 +76,7 @@ class Lsm9ds1(FifoImu):
     fifo_port = _Register.OUT_X_L_G
     sample_bytes = 12
     watermark = True
+    begins_badly = True
     fifo_bytes = 32 * sample_bytes
     magnetometer = Lsm9ds1Mag.probe
 

@@ -71,7 +71,7 @@ class Mmc5983ma(PolledMagnetometer):
         1.0: _rate(1, 0),
     }
     ranges = {800.0: (0, 100 / 16384)}
-    poll_share = 0.45
+    tells_overrun = False
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         super().__init__(bus, address)

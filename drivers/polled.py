@@ -4,13 +4,12 @@ A chip supplies tables (rates, ranges), how it is started and what one look at i
 the rest is here. One chip is one file beside this one.
 
 The trap: not every chip tells that a sample was overwritten, nor even that one is new. Time tells
-it then: the fit of the chip's clock knows which sample it must be.
+it then (`drivers.looks`).
 """
 
 from __future__ import annotations
 
 import errno
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,16 +22,14 @@ import numpy.typing as npt
 from camm.errors import UsageError
 from drivers.bus import I2CBus
 from drivers.clock import Clock
-from drivers.clock_fit import ClockFit
 from drivers.errors import BusError
 from drivers.identities import wrong_magnetometer
 from drivers.imu import MagBurst
+from drivers.looks import Looks
 from drivers.probing import first_found
 
-_NOISE_NS = 20_000.0  # between the end of a measurement and data ready
-_SPREAD = 1 / math.sqrt(12)  # one sigma of a moment that is only known to lie within a transaction
 _TEMPERATURE_EVERY_NS = 1_000_000_000
-_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+_SHARE, _SHARE_UNTOLD = 0.7, 0.45  # of a period between two looks that are not aimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class Look:
 
     overrun: bool
     saturated: bool
-    field: npt.NDArray[np.float64]
+    field: npt.ArrayLike
 
 
 class PolledMagnetometer(ABC):
@@ -81,8 +78,8 @@ class PolledMagnetometer(ABC):
     `identity`    the register that tells who it is, and what it says
     `rates`       in Hz, the fastest first
     `ranges`      full scales in microtesla, each with its code and its LSB in microtesla
-    `poll_share`  of a period between two looks: less where the chip tells no overrun, for time must
-                  then tell one sample from the next
+    `tells_overrun`  whether it tells that a sample was overwritten: where it does not, time must
+                  tell one sample from the next
     `if_silent`   what to do where nothing answers
 
     `saturated` counts the samples that were thrown away because the field was too strong.
@@ -93,18 +90,14 @@ class PolledMagnetometer(ABC):
     identity: ClassVar[tuple[int, bytes]]
     rates: ClassVar[Mapping[float, Rate]]
     ranges: ClassVar[Mapping[float, tuple[int, float]]]
-    poll_share: ClassVar[float] = 0.7
+    tells_overrun: ClassVar[bool] = True
     if_silent: ClassVar[str] = "check power and wiring"
 
     def __init__(self, bus: I2CBus, address: int) -> None:
         self._bus = bus
         self._address = address
         self._setup = self._choose(max(self.rates), min(self.ranges))
-        self._fit = ClockFit(1e9 / self.rate_hz)
-        self._polls = 0
-        self._looked_ns = 0
-        self._newest_count = -1
-        self._unsure = False
+        self._looks = self._looks_at_samples()
         self._lost = 0
         self._temperature_c: float | None = None
         self._thermometer_ns = 0
@@ -156,13 +149,8 @@ class PolledMagnetometer(ABC):
 
     @property
     def poll_interval_ns(self) -> int:
-        """A part of a period, different each time in a fixed pattern.
-
-        Always shorter than the chip's period, so that no sample is missed, and never in step with
-        it: every look then says something new about when the samples come.
-        """
-        usual = self.poll_share * 1e9 / self.rate_hz
-        return round(usual * (0.75 + 0.5 * (self._polls * _GOLDEN % 1.0)))
+        """See `Looks.interval_ns`."""
+        return self._looks.interval_ns
 
     @property
     def description(self) -> Mapping[str, str | float]:
@@ -185,52 +173,45 @@ class PolledMagnetometer(ABC):
         self._setup = self._choose(rate_hz, range_ut)
         self._temperature_c = None
         self._reset(clock, self._setup)
-        self._fit = ClockFit(1e9 / self.rate_hz)
-        self._newest_count = -1
-        self._unsure = False
+        self._looks = self._looks_at_samples()
         self._lost = self.saturated = 0
-        self._thermometer_ns = self._looked_ns = clock.now_ns()
+        self._thermometer_ns = clock.now_ns()
+        self._looks.begin(self._thermometer_ns)
         self._begin(self._setup)
 
     def read_burst(self, clock: Clock) -> MagBurst | None:
         """The sample that has come since the last call, as a burst of one."""
-        self._polls += 1
-        if clock.now_ns() >= self._thermometer_ns:
-            self._thermometer_ns = clock.now_ns() + _TEMPERATURE_EVERY_NS
+        asked = before = clock.now_ns()
+        if asked >= self._thermometer_ns:
+            self._thermometer_ns = asked + _TEMPERATURE_EVERY_NS
             self._temperature_c = self._read_temperature()
-        before = clock.now_ns()
+            before = clock.now_ns()
         try:
             look = self._look()
         except BusError:
-            self._unsure = True  # it may have taken a sample with it
+            self._looks.doubt(asked)
             raise
         after = clock.now_ns()
-        looked, noise = (before + after) // 2, _NOISE_NS + (after - before) * _SPREAD
-        before_that, self._looked_ns = self._looked_ns, looked
-        if look is None:
+        found = self._looks.look(
+            asked,
+            (before + after) // 2,
+            after - before,
+            new=look is not None,
+            overrun=look is not None and look.overrun,
+        )
+        if look is None or found is None:
             return None
-        # Not there at the last look, and the newest: less than a period old.
-        earliest = max(before_that, looked - round(self._fit.longest_period_ns))
-        if not self._fit.locked and earliest > before_that:
-            # Nobody has looked yet, the other devices of a rig had to be opened: count from the
-            # next one, of which more is known.
-            return None
-        count = self._count_of(earliest, looked, look.overrun)
-        if count is None:
-            return None
-        self._lost += count - self._newest_count - 1
-        self._newest_count = count
-        self._fit.observe(count, earliest, looked, noise)
+        self._lost += found.lost
         if look.saturated:
             self.saturated += 1
             return None
         lost, self._lost = self._lost, 0
         return MagBurst(
-            first_count=count,
-            field=look.field[np.newaxis],
-            earliest_ns=earliest,
-            latest_ns=looked,
-            noise_ns=noise,
+            first_count=found.count,
+            field=np.array([look.field], np.float64),
+            earliest_ns=found.earliest_ns,
+            latest_ns=found.latest_ns,
+            noise_ns=found.noise_ns,
             lost=lost,
             group_delay_ns=self._setup.delay_ns,
         )
@@ -239,21 +220,9 @@ class PolledMagnetometer(ABC):
         with suppress(BusError):  # it is gone, or without power: it sleeps
             self._sleep()
 
-    def _count_of(self, earliest_ns: int, looked_ns: int, overrun: bool) -> int | None:
-        """Which sample came between the two; None where it may be the one or the other of two.
-
-        That one is given up, and the next, which is not in doubt, tells the count again.
-        """
-        following = self._newest_count + 1
-        if not (self._fit.locked and (overrun or self._unsure)):
-            return following
-        reached = self._fit.count_at((earliest_ns + looked_ns) // 2)
-        nearest = round(reached)
-        # The sample's own count cannot be farther than this: then neither neighbour may be nearer.
-        radius = ((looked_ns - earliest_ns) / 2 + 2.0 * self._fit.sigma_ns) / self._fit.period_ns
-        doubtful = abs(reached - nearest) + radius > 1.0 or nearest < following
-        self._unsure = overrun or doubtful
-        return None if doubtful else nearest
+    def _looks_at_samples(self) -> Looks:
+        share = _SHARE if self.tells_overrun else _SHARE_UNTOLD
+        return Looks(1e9 / self.rate_hz, share, aimed=self.tells_overrun)
 
     def _choose(self, rate_hz: float, range_ut: float) -> MagSetup:
         slowest, fastest, widest = min(self.rates), max(self.rates), max(self.ranges)

@@ -12,9 +12,8 @@ Flags and roll-over could not be held against the datasheet's own text.
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
-
-import numpy as np
 
 from drivers.clock import Clock
 from drivers.polled import Look, MagSetup, PolledMagnetometer, Rate
@@ -32,6 +31,7 @@ _CONTINUOUS = 0x01  # at the highest oversampling, 512
 _RESET_NS = 10_000_000
 _MEASUREMENT_NS = 5_000_000
 _DRDY, _OVL, _DOR = 0x01, 0x02, 0x04
+_FIELD = struct.Struct("<3h")
 
 
 class Qmc5883L(PolledMagnetometer):
@@ -61,10 +61,12 @@ class Qmc5883L(PolledMagnetometer):
         answer = self._read(_Register.STATUS, 7)
         if not answer[0] & _DRDY:
             return None
+        x, y, z = _FIELD.unpack_from(answer, 1)
+        lsb_ut = self._setup.lsb_ut
         return Look(
             overrun=bool(answer[0] & _DOR),
             saturated=bool(answer[0] & _OVL),
-            field=np.frombuffer(answer, "<i2", count=3, offset=1) * self._setup.lsb_ut,
+            field=(x * lsb_ut, y * lsb_ut, z * lsb_ut),
         )
 
     def _sleep(self) -> None:

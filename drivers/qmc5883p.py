@@ -54,7 +54,7 @@ class Qmc5883P(PolledMagnetometer):
         1200.0: (1, 100 / 2500),
         3000.0: (0, 100 / 1000),
     }
-    poll_share = 0.45
+    tells_overrun = False
 
     def _reset(self, clock: Clock, setup: MagSetup) -> None:
         self._write(_Register.CONTROL_2, 0x80)  # SOFT_RST

@@ -25,7 +25,8 @@ _SHORT_READ, _LONG_READ, _READS = 16, 272, 3
 _BITS_A_BYTE = 9  # with its acknowledgement
 _TRANSACTION_BITS = 30  # start, address, register, repeated start, address, stop
 _LEVEL_BYTES = 2  # of a FIFO's fill level
-_LOOKS_A_SAMPLE, _LOOK_BYTES = 1.45, 9  # of a magnetometer: status, three axes, status
+# Of a magnetometer, until its clock is known, and then one look; status, three axes, status.
+_LOOKS_A_SAMPLE, _LOOK_BYTES = 1.45, 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,28 @@ def test_an_interval_that_ends_before_it_begins_is_a_mistake_of_the_caller():
         ClockFit(1e6).observe(0, 10, 9, 0.0)
 
 
+def test_a_forecast_is_what_times_says_and_less_certain_the_farther_it_goes():
+    fit = run(true_times(225.0, 10), 225.0, 4).fit
+    newest = round(fit.count_at(fit.forecast(0)[0] + 8_000_000_000))
+    told = [fit.forecast(newest + ahead) for ahead in (0, 100, 1000)]
+    times = fit.times(np.array([newest, newest + 100, newest + 1000]))
+    assert [t_ns for t_ns, _ in told] == times.tolist()
+    sigmas = [sigma_ns for _, sigma_ns in told]
+    assert sigmas == sorted(sigmas)
+    assert sigmas[2] > 2 * sigmas[0]
+    assert ClockFit(1e7).forecast(1)[1] == math.inf
+
+
+def test_a_period_lies_between_the_shortest_and_the_longest_from_the_beginning():
+    fit = ClockFit(1e6)
+    assert (fit.shortest_period_ns, fit.longest_period_ns) == pytest.approx((0.965e6, 1.035e6))
+    for count in range(0, 3000, 20):
+        at_ns = START_NS + count * 990_000
+        fit.observe(count, at_ns - 500_000, at_ns + 500_000, NOISE_NS)
+        assert fit.shortest_period_ns < 990_000 < fit.longest_period_ns
+    assert fit.longest_period_ns - fit.shortest_period_ns < 3000
+
+
 def test_count_at_is_the_inverse_of_times():
     fit = run(true_times(225.0, 10), 225.0, 4).fit
     t_ns = int(fit.times(np.array([1234]))[0])

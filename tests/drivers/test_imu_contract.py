@@ -357,6 +357,29 @@ def test_what_comes_before_the_first_look_is_not_lost(name, fifos):
     assert fit.statistics.refused == 0
 
 
+@pytest.mark.parametrize("name", ["LSM6DS3TR-C", "LSM6DSOX", "LSM9DS1"])
+def test_the_first_sample_after_the_fifo_was_switched_on_is_read_away(name):
+    bench = Bench(name, steep)
+    reads, transfer = [], bench.bus.transfer
+
+    def spied(address, out, read_length=0):
+        answer = transfer(address, out, read_length)
+        if out[0] == bench.bus.port:
+            reads.append(read_length // bench.imu.sample_bytes)
+        return answer
+
+    bench.bus.transfer = spied
+    bench.configure(gyro_range_dps=2000.0)
+    assert len(reads) == 1
+    assert reads[0] in (1, 2)
+    bench.poll(3)
+    bench.stall(1.5 * bench.facts.fifo_samples / bench.imu.rate_hz * 1e9)
+    reads.clear()
+    [kept, *_] = bench.poll(0.1)
+    assert reads[0] == len(kept) > 0.9 * bench.facts.fifo_samples
+    assert reads[1] in (1, 2)
+
+
 @pytest.mark.parametrize("phase", np.arange(0.0, 1.0, 0.1))
 def test_no_phase_of_the_overflow_makes_the_count_ambiguous(name, phase):
     bench = Bench(name, steep)

@@ -325,6 +325,22 @@ def test_samples_come_in_order_with_their_times(name, ppm):
     assert np.abs(error.mean()) < 200_000
 
 
+@pytest.mark.parametrize("ppm", [12_000.0, -30_000.0])
+def test_once_its_clock_is_known_a_look_a_sample_will_do_where_an_overrun_is_told(name, ppm):
+    bench = Bench(name, ppm=ppm)
+    bench.configure()
+    bench.poll(10)
+    looks, look = [], bench.mag._look
+    bench.mag._look = lambda: looks.append(1) or look()
+    bursts = bench.poll(10)
+    a_sample = len(looks) / len(bursts)
+    assert 1.0 < a_sample < 1.1 if bench.facts.tells else 2.0 < a_sample < 2.4
+    if bench.facts.tells:  # the clock stays known by looks just before a sample, and just after
+        assert sum(b.lost for b in bursts) == 0
+        widths = np.array([b.latest_ns - b.earliest_ns for b in bursts])
+        assert widths.min() < 0.3e9 / bench.mag.rate_hz
+
+
 @pytest.mark.parametrize("noise_ut", [0.03, 0.06, 0.2])
 @pytest.mark.parametrize("ppm", [12_000.0, -30_000.0])
 def test_samples_that_read_alike_do_not_shift_the_count(noise_ut, ppm):

@@ -244,7 +244,7 @@ def test_a_wrong_read_of_the_counter_does_no_harm(name):
     bench = Bench(name)
     bench.configure()
     bench.bus.register = COUNTERS[name]
-    errors = bench.errors_us(bench.poll(30, stalls=0.05))
+    errors = bench.errors_us(bench.poll(60, stalls=0.05))
     assert bench.bus.reads > 1000
     assert np.abs(errors).max() < 60
     assert bench.fit.statistics.relocked == 0
