@@ -62,10 +62,10 @@ def fit_windows(
 ) -> ClockWindows:
     """Lines through the observations of `ClockFit.observe`, arrays of N in the order of counts.
 
-    Long windows average more, short ones follow a crystal that warms up: unless they are given, they
-    are 15 s where the walls are 4 ms apart, and down to half of that where they are closer.
-    Windows overlap by a half, since a line is surest in its middle; where none has observations in
-    more than a half of it, there is one line through all. Nothing is left out, however wrong, but
+    Long windows average more, short ones follow a crystal that warms up: unless said otherwise they
+    are 15 s where the walls are 4 ms apart, and down to half of that where they are closer. Windows
+    overlap by a half, since a line is surest in its middle; where none has observations in more
+    than a half of it, there is one line through all. Nothing is left out, however wrong, but
     the walls give way in proportion: give what `observe` has accepted.
 
     ValueError for less than two counts.

@@ -38,7 +38,8 @@ class Reel:
     measured before that picture is in the one, all else in the other.
 
     Limits may be changed at any time. When the disk fails, recording halts until `resume`; pictures
-    that no clip could take are counted in `missed`. All methods belong to one thread, which also waits for the disk.
+    that no clip could take are counted in `missed`. All methods belong to one thread, which also
+    waits for the disk.
     """
 
     def __init__(
