@@ -50,6 +50,7 @@ class ImuSettings:
     rate_hz: Annotated[float, Gt(0)] = 225.0
     gyro_range_dps: Annotated[float, Gt(0)] = 1000.0
     accel_range_g: Annotated[float, Gt(0)] = 8.0
+    low_pass_hz: Annotated[float, Gt(0)] | None = None
     mount: Mount = Mount()
     interrupt: str | None = None
     required: bool = True

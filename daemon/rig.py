@@ -164,10 +164,11 @@ def _configured(
 ) -> Imu:
     device = find_imu(bus, chip)
     configure = device.configure
-    if line is not None:
-        if not isinstance(device, FifoImu):
-            raise UsageError(f"{device.name} is read without an interrupt line: leave it out")
-        configure = partial(device.configure, interrupt=line)
+    if isinstance(device, FifoImu):
+        low_pass_hz = settings.low_pass_hz or math.inf
+        configure = partial(device.configure, low_pass_hz=low_pass_hz, interrupt=line)
+    elif line is not None:
+        raise UsageError(f"{device.name} is read without an interrupt line: leave it out")
     configure(
         clock,
         rate_hz=settings.rate_hz,

@@ -235,15 +235,17 @@ class FifoImu(ABC):
         rate_hz: float = 225.0,
         gyro_range_dps: float = 1000.0,
         accel_range_g: float = 8.0,
+        low_pass_hz: float = math.inf,
         interrupt: Interrupt | None = None,
     ) -> None:
         """Reset the chip, set it up and start the FIFO.
 
         The rate becomes the nearest that the chip has, the filter the widest that lies below half
-        of it. `interrupt` is the line that the chip's first interrupt pin is wired to; it stays the
-        caller's to close. UsageError for a range that the chip has not.
+        of it and lets the gyroscope no more pass than `low_pass_hz`. `interrupt` is the line that
+        the chip's first interrupt pin is wired to; it stays the caller's to close. UsageError for a
+        range that the chip has not.
         """
-        self._setup = self._choose(rate_hz, gyro_range_dps, accel_range_g)
+        self._setup = self._choose(rate_hz, gyro_range_dps, accel_range_g, low_pass_hz)
         self._poll_ns = _LONGEST_POLL_NS if interrupt else self.longest_poll_ns
         if interrupt:
             self._setup = replace(self._setup, interrupt_at=self._interrupt_at())
@@ -415,7 +417,13 @@ class FifoImu(ABC):
         self._drained_ns, self._emptied_ns = before, clock.now_ns()
         return before, after
 
-    def _choose(self, rate_hz: float, gyro_range_dps: float, accel_range_g: float) -> Setup:
+    def _choose(
+        self,
+        rate_hz: float,
+        gyro_range_dps: float,
+        accel_range_g: float,
+        low_pass_hz: float = math.inf,
+    ) -> Setup:
         slowest, fastest = min(self.rates), max(self.rates)
         # Datasheets call a rate of 13.02 Hz 12.5.
         if not 0.95 * slowest <= rate_hz <= 1.05 * fastest:
@@ -430,7 +438,11 @@ class FifoImu(ABC):
         )
         nearest = min(self.rates, key=lambda rate: abs(rate - rate_hz))
         filters = self._low_passes(nearest)
-        narrow = (f for f in filters if max(f.gyro_hz, f.accel_hz) < nearest / 2)
+        narrow = (
+            f
+            for f in filters
+            if max(f.gyro_hz, f.accel_hz) < nearest / 2 and f.gyro_hz <= low_pass_hz
+        )
         return Setup(
             nearest,
             self.rates[nearest],

@@ -87,10 +87,16 @@ class Lsm9ds1(FifoImu):
             raise wrong_chip(bus, address, identity, cls.name, [_WHO_AM_I])
         return cls(bus, address)
 
-    def _choose(self, rate_hz: float, gyro_range_dps: float, accel_range_g: float) -> Setup:
+    def _choose(
+        self,
+        rate_hz: float,
+        gyro_range_dps: float,
+        accel_range_g: float,
+        low_pass_hz: float = math.inf,
+    ) -> Setup:
         """As for any chip; but 1000 deg/s, which is usual, is taken for 2000."""
         least = 2000.0 if gyro_range_dps == 1000.0 else gyro_range_dps
-        return super()._choose(rate_hz, least, accel_range_g)
+        return super()._choose(rate_hz, least, accel_range_g, low_pass_hz)
 
     def _low_passes(self, rate_hz: float) -> Sequence[LowPass]:
         """LPF1 with each filter of the accelerometer, none of which is below 50 Hz.

@@ -85,6 +85,12 @@ def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
         "--imu-rate", metavar="HZ", type=float, default=225.0, help="its samples (%(default)g)"
     )
     source.add_argument(
+        "--low-pass",
+        metavar="HZ",
+        type=float,
+        help="the most that its filter may let pass (the widest there is below half the rate)",
+    )
+    source.add_argument(
         "--mount",
         metavar="X,Y,Z",
         help="where its axes point, seen from behind the camera (right,forward,up)",
@@ -206,6 +212,7 @@ def configuration(options: argparse.Namespace) -> Configuration:
             "bus": bus,
             "chip": options.imu,
             "rate_hz": options.imu_rate,
+            "low_pass_hz": options.low_pass,
             "mount": _axes("mount", options.mount) or {},
             "interrupt": options.interrupt,
         }

@@ -239,6 +239,21 @@ def test_the_rate_is_the_nearest_that_the_chip_has(bench):
         assert bench.imu.poll_interval_ns < bench.facts.fifo_samples / got * 1e9 / 1.9
 
 
+def test_a_narrower_filter_can_be_asked_for(bench):
+    bench.configure(rate_hz=max(bench.facts.rates))
+    widest = bench.imu.description["gyro_bandwidth_hz"]
+    bench.configure(rate_hz=max(bench.facts.rates), low_pass_hz=widest)
+    assert bench.imu.description["gyro_bandwidth_hz"] == widest
+    bench.configure(rate_hz=max(bench.facts.rates), low_pass_hz=0.99 * widest)
+    narrower = bench.imu.description["gyro_bandwidth_hz"]
+    assert narrower <= widest
+    bench.configure(rate_hz=max(bench.facts.rates), low_pass_hz=0.001)
+    narrowest = bench.imu.description["gyro_bandwidth_hz"]
+    assert narrowest <= narrower
+    assert (narrower < widest) == (narrowest < widest)
+    assert len(counts_of(bench.poll(0.3))) > 10
+
+
 def test_the_chip_keeps_the_rate_that_was_chosen(bench):
     for asked, got in bench.facts.rates.items():
         bench.configure(rate_hz=asked)
