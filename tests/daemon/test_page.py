@@ -616,11 +616,10 @@ def test_the_track_crosses_the_date_line(page):
         """async () => {
           const { setTrack } = await import("/page/map.js");
           const map = document.querySelector("#track canvas");
-          map.ariaLabel = "";
-          setTrack([[0, 0, 179.999], [1, 0, -179.999]]);
-          while (!map.ariaLabel) {
-            await new Promise((done) => setTimeout(done, 100));
+          // The page goes on asking for its own track meanwhile, and draws that.
+          for (let n = 0; n < 50 && !/223/.test(map.ariaLabel); n++) {
             setTrack([[0, 0, 179.999], [1, 0, -179.999]]);
+            await new Promise((done) => setTimeout(done, 100));
           }
           return map.ariaLabel;
         }"""
