@@ -616,8 +616,8 @@ def test_the_track_crosses_the_date_line(page):
         """async () => {
           const { setTrack } = await import("/page/map.js");
           const map = document.querySelector("#track canvas");
-          // The page goes on asking for its own track meanwhile, and draws that.
-          for (let n = 0; n < 50 && !/223/.test(map.ariaLabel); n++) {
+          // The page draws its own fixes between, and says every five seconds what it has drawn.
+          for (let n = 0; n < 300 && !/223/.test(map.ariaLabel); n++) {
             setTrack([[0, 0, 179.999], [1, 0, -179.999]]);
             await new Promise((done) => setTimeout(done, 100));
           }
