@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -84,7 +85,13 @@ def open_files():
 @pytest.mark.usefixtures("unhurried")
 def test_a_day_of_recording_takes_no_more_memory_than_its_first_hours(tmp_path, monkeypatch):
     def free(shelf):
-        return SHELF_BYTES - sum(clip.size for clip in shelf.clips())
+        """As a disk has it: a clip that is just being renamed takes its room once."""
+        sizes = {}
+        for path in shelf.folder.iterdir():
+            with suppress(FileNotFoundError):
+                file = path.stat()
+                sizes[file.st_ino] = file.st_size
+        return SHELF_BYTES - sum(sizes.values())
 
     monkeypatch.setattr(Shelf, "free", free)
     hours, began_s = [], time.monotonic()
