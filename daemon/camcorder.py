@@ -284,10 +284,12 @@ class Camcorder:
     def _keep_room(self, writer: Writer, now_ns: int) -> None:
         """Make room, or say that there is none; go on when there is again."""
         floor = round(self.storage.keep_free_mb * _MEGABYTE)
-        if self.storage.delete_oldest:
-            for gone in self.shelf.make_room(floor):
-                _log.warning("%s was deleted to make room", gone.name)
-        free = self.shelf.free()
+        # Between looking and deleting more is written: it is looked again while anything can go.
+        while (free := self.shelf.free()) < floor and self.storage.delete_oldest:
+            if not (gone := self.shelf.make_room(floor)):
+                break
+            for clip in gone:
+                _log.warning("%s was deleted to make room", clip.name)
         if free < floor:
             self._trouble["disk"] = (
                 f"{self.shelf.folder} has {free / _MEGABYTE:,.0f} MB left, fewer than the "
