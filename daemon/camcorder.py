@@ -284,13 +284,14 @@ class Camcorder:
     def _keep_room(self, writer: Writer, now_ns: int) -> None:
         """Make room, or say that there is none; go on when there is again."""
         floor = round(self.storage.keep_free_mb * _MEGABYTE)
-        # Between looking and deleting more is written: it is looked again while anything can go.
-        while (free := self.shelf.free()) < floor and self.storage.delete_oldest:
-            if not (gone := self.shelf.make_room(floor)):
-                break
-            for clip in gone:
-                _log.warning("%s was deleted to make room", clip.name)
-        if free < floor:
+        more_can_go = False
+        if self.storage.delete_oldest:
+            for gone in self.shelf.make_room(floor):
+                _log.warning("%s was deleted to make room", gone.name)
+            # What was written meanwhile is seen to the next time.
+            more_can_go = any(not (c.protected or c.unfinished) for c in self.shelf.clips())
+        free = self.shelf.free()
+        if free < floor and not more_can_go:
             self._trouble["disk"] = (
                 f"{self.shelf.folder} has {free / _MEGABYTE:,.0f} MB left, fewer than the "
                 f"{self.storage.keep_free_mb:,.0f} that are to stay free: delete clips or protect "
