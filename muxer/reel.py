@@ -11,6 +11,9 @@ from camm import Packet, PacketType, Samples, StreamFormat
 from muxer.assembly import Assembly, Piece
 from muxer.clip_writer import ClipWriter, RecordingStatistics
 
+_LONGEST_GROUP_NS = 30_000_000_000
+"""Key frames are not further apart, or what is before the last of them is not held."""
+
 
 class Clips(Protocol):
     """Where the clips of a reel go."""
@@ -186,9 +189,15 @@ class Reel:
             i for i, p in enumerate(self._held) if p.zero_ns is not None and p.start_ns <= t_ns
         )
         for _ in range(max(begins, default=0)):
-            if self.wanted:
-                self.missed += sum(len(packets) for packets in self._held[0].packets[:1])
-            self._pass_on()
+            self._give_up_first()
+        # A camera that hangs brings no key frame, and the sensors go on.
+        while self._held and self._held[0].cut_ns < t_ns - _LONGEST_GROUP_NS:
+            self._give_up_first()
+
+    def _give_up_first(self) -> None:
+        if self.wanted:
+            self.missed += sum(len(packets) for packets in self._held[0].packets[:1])
+        self._pass_on()
 
     def _pass_on(self) -> None:
         piece = self._held.popleft()

@@ -289,6 +289,25 @@ def test_a_camera_that_hangs_ends_with_the_clock(folder):
     assert not reel.wanted
 
 
+def test_what_is_held_for_a_camera_that_hangs_has_an_end(folder):
+    reel = make(folder, pre_roll_ns=2 * SECOND)
+    rig = Rig(reel)
+    rig.run(3)
+    rig.camera = False
+    rig.run(40)
+    held = len(reel._held)
+    rig.run(40)
+    assert len(reel._held) <= held <= 35
+    rig.camera = True
+    rig.run(3)
+    reel.start(rig.now)
+    rig.run(3)
+    reel.finish(rig.now)
+    [(path, *_)] = folder.ended
+    assert_consecutive([path])
+    assert reel.missed == 0
+
+
 def test_a_rig_without_a_camera_has_clips_of_samples(tmp_path):
     folder = Folder(tmp_path, formats=())
     reel = make(folder, start_ns=ZERO, longest_ns=2 * SECOND)
