@@ -30,10 +30,12 @@ from daemon.configuration import (
     ImuSettings,
     MagnetometerSettings,
 )
+from daemon.gps_source import GpsSource
 from daemon.recorder import Recorder
 from daemon.rig import Rig, hardware_rig
+from daemon.sampled_source import ImuSource, MagSource
 from daemon.session import Progress, RecordingSession
-from daemon.sources import Delivery, GpsSource, ImuSource, MagSource
+from daemon.sources import Delivery
 from drivers.bus import SocketI2C
 from drivers.fifo import FifoImu
 from drivers.gps import GpsReceiver

@@ -19,6 +19,7 @@ from daemon.diagnosis import (
     too_strong,
 )
 from daemon.finding import Finding, Severity, error, warning
+from daemon.gps_source import GpsSource
 from daemon.host import HostReading
 from daemon.readings import (
     BusReading,
@@ -30,15 +31,8 @@ from daemon.readings import (
     read_receiver,
 )
 from daemon.rig import Rig, hardware_rig
-from daemon.sources import (
-    Delivery,
-    GpsSource,
-    ImuSource,
-    Inertial,
-    Magnetic,
-    MagSource,
-    Source,
-)
+from daemon.sampled_source import ImuSource, MagSource
+from daemon.sources import Delivery, Inertial, Magnetic, Source
 from drivers.bus import I2CBus, open_bus
 from drivers.clock import Clock, HostClock
 from drivers.errors import BusError

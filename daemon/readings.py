@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from camm import PacketType, Samples
-from daemon.sources import GpsSource, ImuSource, Inertial, Magnetic, MagSource
+from daemon.gps_source import GpsSource
+from daemon.sampled_source import ImuSource, MagSource
+from daemon.sources import Inertial, Magnetic
 from drivers.survey import Answer
 
 _STILL_DEG_S, _STILL_M_S2 = 1.0, 0.2  # one sigma, below which a rig is at rest

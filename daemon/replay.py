@@ -10,6 +10,7 @@ from pathlib import Path
 
 from camm import PacketType
 from daemon.configuration import ImuSettings
+from daemon.gps_source import GpsSource
 from daemon.log_sources import LogGps, LogImu, LogMag, LogSource
 from daemon.logs import (
     MOTION,
@@ -21,7 +22,8 @@ from daemon.logs import (
     survey_motion,
 )
 from daemon.rig import BOOTED_NS, Rig
-from daemon.sources import CameraSource, Delivery, GpsSource, ImuSource
+from daemon.sampled_source import ImuSource
+from daemon.sources import CameraSource, Delivery
 from drivers.bmi160 import Bmi160
 from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock

@@ -24,7 +24,9 @@ from daemon.configuration import (
     MagnetometerSettings,
     Mount,
 )
-from daemon.sources import CameraSource, GpsSource, ImuSource, MagSource, Source
+from daemon.gps_source import GpsSource
+from daemon.sampled_source import ImuSource, MagSource
+from daemon.sources import CameraSource, Source
 from drivers.bus import I2CBus, open_bus
 from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock

@@ -14,10 +14,11 @@ from daemon import doctor
 from daemon.configuration import Configuration, GpsSettings, ImuSettings
 from daemon.diagnosis import judge_imu, judge_load, judge_magnetometer, judge_receiver
 from daemon.doctor import discover, examine, examine_devices, well
+from daemon.gps_source import GpsSource
 from daemon.host import HostReading, Port
 from daemon.readings import BusReading
 from daemon.rig import Rig, simulated_rig
-from daemon.sources import GpsSource, ImuSource
+from daemon.sampled_source import ImuSource
 from drivers.errors import BusError
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import GpsFix, Latency

@@ -7,7 +7,7 @@ import pytest
 
 from camm import PacketType, Samples
 from camm.packets import empty_values
-from daemon.sources import GpsSource
+from daemon.gps_source import GpsSource
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import GpsFix, Latency
 from drivers.receiver import GpsStatistics
