@@ -6,6 +6,7 @@ Handlers that may wait for the disk are plain functions: each request has a thre
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
@@ -16,13 +17,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from camm import CammError, UsageError
+from camm import UsageError
 from daemon.control import Control, Document
 from daemon.http import documents
 from daemon.http.metrics import registry
 from daemon.http.openapi import Answer, Operation
 from daemon.http.preview import Preview
+from daemon.http.security import Access
 from daemon.http.track import Track
 from daemon.shelf import Clip
 
@@ -37,9 +40,12 @@ _FROM_TO = re.compile(r"(\d+)-(\d+)", re.ASCII)
 class Api:
     """Asks a camcorder for those who ask over HTTP. `ending` ends the streams of events."""
 
-    def __init__(self, control: Control, track: Track, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, control: Control, track: Track, access: Access, now_s: Callable[[], float]
+    ) -> None:
         self.ending = False
         self._control = control
+        self._access = access
         self._track = track
         self._preview = Preview(control, now_s)
         self._metrics = registry(control)
@@ -111,6 +117,13 @@ class Api:
                 | unknown,
             ),
             Operation(
+                "POST",
+                f"{clip}/ticket",
+                self.ticket,
+                "Let this browser download a clip without the token, for an hour",
+                {204: Answer("yes: a cookie for the clip's path says so", None)} | unknown,
+            ),
+            Operation(
                 "PUT",
                 f"{clip}/protection",
                 self.protect,
@@ -139,8 +152,9 @@ class Api:
                 "What the camera sees, small, at most once a second",
                 {
                     200: Answer("the last key frame", "image/jpeg"),
+                    204: Answer("there is no picture", None),
                     304: Answer("it is that of If-None-Match", None),
-                    404: Answer("there is no picture"),
+                    409: Answer("it cannot be decoded"),
                 },
                 headers=("If-None-Match",),
             ),
@@ -185,9 +199,13 @@ class Api:
             # FileResponse would answer 400; a range that is none is to be ignored (RFC 9110, 14.2).
             headers = request.scope["headers"]
             request.scope["headers"] = [header for header in headers if header[0] != b"range"]
-        return FileResponse(
-            clip.path, media_type="video/mp4", filename=clip.name, stat_result=clip.path.stat()
-        )
+        return _OpenFile(clip)
+
+    def ticket(self, request: Request) -> Response:
+        """Whoever has shown the token may have the browser fetch this clip by itself."""
+        response = Response(status_code=204)
+        self._access.give_ticket(f"/api/clips/{self._clip(request).name}", response)
+        return response
 
     def delete(self, request: Request) -> Response:
         """Remove a clip."""
@@ -212,12 +230,9 @@ class Api:
 
     def preview(self, request: Request) -> Response:
         """What the camera sees."""
-        try:
-            picture = self._preview.picture()
-        except CammError as error:
-            raise HTTPException(404, str(error)) from None
+        picture = self._preview.picture()
         if picture is None:
-            raise HTTPException(404, "the camera delivers no picture")
+            return Response(status_code=204)
         tag = {"ETag": f'"{picture.tag}"'}
         if tag["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=tag)
@@ -240,6 +255,23 @@ class Api:
             return self._control.clip(request.path_params["name"])
         except UsageError as error:
             raise HTTPException(404, str(error)) from None
+
+
+class _OpenFile(FileResponse):
+    """A clip that is sent to the end, though it be renamed or deleted meanwhile."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._file = clip.path.open("rb")
+        super().__init__(
+            f"/proc/self/fd/{self._file.fileno()}",
+            media_type="video/mp4",
+            filename=clip.name,
+            stat_result=os.fstat(self._file.fileno()),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 async def _body(request: Request, kind: type[_Body]) -> _Body:

@@ -39,7 +39,7 @@ def make_app(
     """
     access = Access(settings, now_s)
     track = Track()
-    api = Api(control, track, now_s)
+    api = Api(control, track, access, now_s)
     operations = api.operations()
 
     @asynccontextmanager

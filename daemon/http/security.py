@@ -2,7 +2,8 @@
 
 A browser is any page's errand boy. So a request must name this host (else a name that another site
 has pointed at our address would do), and must not come from a page of another site. Whoever is not
-on this host shows a token. Nothing of a request's headers or query goes to the log.
+on this host shows a token; a browser's own download, which cannot, shows a ticket that our page has
+asked for. Nothing of a request's headers or query goes to the log.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from camm import UsageError
@@ -38,6 +41,9 @@ _SHORTEST_TOKEN = 16
 _TOKEN = re.compile(rb"[!-~]+")
 _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d{1,5})?")
 _REMEMBERED = 1000
+_TICKET = "cammcorder-ticket"
+_TICKET_S = 3600
+_SEALED = re.compile(r"(?P<until>\d{1,12})\.(?P<seal>[0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,29 @@ class Access:
         self._requests = Allowance(200, 50.0, now_s)
         self._failures = Allowance(5, 0.1, now_s)
         self._settings = settings
+        self._now_s = now_s
         self._token = read_token(settings)
 
     @property
     def token_wanted(self) -> bool:
         """Whether clients must show one."""
         return self._token is not None
+
+    def give_ticket(self, path: str, response: Response) -> None:
+        """Let the browser read a path of this host for an hour, in a cookie for that path alone.
+
+        Good as long as the token is: it is a keyed hash of path and time, and kept nowhere.
+        """
+        if self._token is not None:
+            until_s = int(self._now_s()) + _TICKET_S
+            response.set_cookie(
+                _TICKET,
+                f"{until_s}.{_seal(self._token, path, until_s)}",
+                max_age=_TICKET_S,
+                path=quote(path),
+                httponly=True,
+                samesite="strict",
+            )
 
     def change(self, settings: ControlSettings) -> None:
         """Another token from now on. UsageError, and no change, where its file is no good, or
@@ -112,7 +135,9 @@ class Access:
         is_page = _is_page(scope["path"])
         if not _same_site(headers, is_page=is_page):
             return Refusal(403, "pages of other sites may not ask")
-        return None if is_page else self._without_token(headers, client)
+        if is_page or (scope["method"] in ("GET", "HEAD") and self._has_ticket(headers, scope)):
+            return None
+        return self._without_token(headers, client)
 
     def _is_ours(self, hosts: list[str], scope: Scope) -> bool:
         """Whether it was this host that was asked for: by name or by the address that took it."""
@@ -122,6 +147,15 @@ class Access:
         name: str = host["six"] or host["name"].removesuffix(".")
         asked_of = _ip(name)
         return name in self._names if asked_of is None else asked_of == _ip(scope["server"][0])
+
+    def _has_ticket(self, headers: Headers, scope: Scope) -> bool:
+        shown = cookie_parser(headers.get("cookie", "")).get(_TICKET, "")
+        found = _SEALED.fullmatch(shown)
+        if self._token is None or found is None:
+            return False
+        until_s = int(found["until"])
+        seal = _seal(self._token, scope["path"], until_s)
+        return hmac.compare_digest(found["seal"], seal) and self._now_s() < until_s
 
     def _without_token(self, headers: Headers, client: str) -> Refusal | None:
         if self._token is None:
@@ -177,6 +211,10 @@ def read_token(settings: ControlSettings) -> bytes | None:
             "characters: openssl rand -hex 16 makes one"
         )
     return token
+
+
+def _seal(token: bytes, path: str, until_s: int) -> str:
+    return hmac.digest(token, f"{until_s} {path}".encode(), "sha256").hex()
 
 
 def _is_page(path: str) -> bool:

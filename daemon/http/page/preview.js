@@ -27,6 +27,7 @@ export function showCamera(sources) {
 async function look() {
   try {
     const response = await request("/api/preview.jpg");
+    if (response.status === 204) throw new Refused("the camera delivers no picture");
     const tag = response.headers.get("ETag");
     if (tag === null || tag !== etag) draw(await createImageBitmap(await response.blob()));
     etag = tag;

@@ -1,6 +1,8 @@
 """A download is the file, byte for byte, whole or in ranges."""
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -193,3 +195,38 @@ def test_a_clip_that_goes_while_it_is_sent_is_sent_to_the_end(camcorder, put):
         first = next(chunks)
         control.delete(NAME)
         assert first + b"".join(chunks) == content
+
+
+def test_a_clip_that_is_dated_before_the_first_byte_is_sent_is_sent_all_the_same(camcorder, put):
+    """The answer is made, then the clip gets another name, then it is sent."""
+    path = put(NAME)
+    content = path.read_bytes()
+    app = make_app(Control(camcorder, "0.1.0"), ControlSettings())
+    sent = []
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            path.rename(path.with_name("dated.mp4"))
+        sent.append(message.get("body", b""))
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": PATH,
+        "raw_path": PATH.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8080),
+    }
+    asyncio.run(app(scope, lambda: asyncio.sleep(60), send))
+    assert b"".join(sent) == content
+
+
+def test_downloads_leave_no_descriptor_open(client, content):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        assert client.get(PATH).status_code == 200
+        assert ranged(client, "bytes=1-2").status_code == 206
+        assert ranged(client, "bytes=99999999-").status_code == 416
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

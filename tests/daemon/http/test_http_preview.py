@@ -17,8 +17,8 @@ def pixels(response):
 
 def test_there_is_none_before_the_camera_has_delivered_one(client):
     response = client.get(PATH)
-    assert response.status_code == 404
-    assert response.json() == {"error": "the camera delivers no picture"}
+    assert response.status_code == 204
+    assert response.content == b""
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_one_that_cannot_be_decoded_is_said_to_be_so(client, camcorder, film, co
     camcorder.newest_picture = replace(camcorder.newest_picture, data=data)
     camcorder.formats = (replace(camcorder.formats[0], codec=codec),)
     response = client.get(PATH)
-    assert response.status_code == 404
+    assert response.status_code == 409
     assert f"the camera's {codec} picture cannot be decoded" in response.json()["error"]
 
 
@@ -88,4 +88,4 @@ def test_it_is_gone_when_the_camera_is(client, camcorder, film):
     film(320, 240, 20)
     assert client.get(PATH).status_code == 200
     camcorder.newest_picture = None
-    assert client.get(PATH).status_code == 404
+    assert client.get(PATH).status_code == 204

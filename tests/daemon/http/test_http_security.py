@@ -107,6 +107,74 @@ def test_a_token_in_a_cookie_counts_for_nothing(locked):
     assert locked.get("/api/status", headers={"Cookie": f"token={TOKEN}"}).status_code == 401
 
 
+# The ticket: a browser's own download cannot show the token.
+
+
+def a_ticket(locked, name):
+    response = locked.post(f"/api/clips/{name}/ticket", headers=bearer(TOKEN))
+    assert response.status_code == 204
+    return response.headers["Set-Cookie"]
+
+
+def test_a_ticket_is_for_one_clip_and_for_reading_it(locked, put):
+    one, other = put("one.mp4"), put("other.mp4")
+    cookie = {"Cookie": a_ticket(locked, "one.mp4").partition(";")[0]}
+    locked.cookies.clear()
+    assert locked.get("/api/clips/one.mp4", headers=cookie).content == one.read_bytes()
+    assert (
+        locked.get("/api/clips/one.mp4", headers=cookie | {"Range": "bytes=1-2"}).status_code == 206
+    )
+    for method, path in [
+        ("GET", "/api/clips/other.mp4"),
+        ("GET", "/api/clips"),
+        ("GET", "/api/status"),
+        ("DELETE", "/api/clips/one.mp4"),
+        ("PUT", "/api/clips/one.mp4/protection"),
+        ("POST", "/api/clips/one.mp4/ticket"),
+    ]:
+        assert locked.request(method, path, headers=cookie).status_code == 401, (method, path)
+    assert one.exists()
+    assert other.exists()
+
+
+def test_a_ticket_is_kept_from_scripts_and_from_other_sites_and_other_paths(locked, put):
+    put("one.mp4")
+    told = a_ticket(locked, "one.mp4").lower().split("; ")
+    assert {"httponly", "samesite=strict", "path=/api/clips/one.mp4", "max-age=3600"} <= {*told}
+
+
+def test_a_ticket_is_good_for_an_hour_and_for_this_token(locked, put, now_s, token_file):
+    put("one.mp4")
+    cookie = {"Cookie": a_ticket(locked, "one.mp4").partition(";")[0]}
+    locked.cookies.clear()
+    now_s.now += 3599
+    assert locked.get("/api/clips/one.mp4", headers=cookie).status_code == 200
+    token_file.write_text("another-token-of-the-same-kind")
+    access = locked.app.state.access
+    access.change(ControlSettings(http="0.0.0.0:8080", token_file=str(token_file)))
+    assert locked.get("/api/clips/one.mp4", headers=cookie).status_code == 401
+    token_file.write_text(TOKEN)
+    access.change(ControlSettings(http="0.0.0.0:8080", token_file=str(token_file)))
+    assert locked.get("/api/clips/one.mp4", headers=cookie).status_code == 200
+    now_s.now += 1
+    assert locked.get("/api/clips/one.mp4", headers=cookie).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "value", ["", "1", "9999999999.", "9999999999." + "0" * 64, "\u00b2." + "0" * 64]
+)
+def test_what_is_no_ticket_opens_nothing(locked, put, value):
+    put("one.mp4")
+    cookie = {"Cookie": f"cammcorder-ticket={value}".encode("latin-1", "replace")}
+    assert locked.get("/api/clips/one.mp4", headers=cookie).status_code == 401
+
+
+def test_there_are_tickets_for_clips_alone(locked):
+    for name in ("none.mp4", "..%2F..%2Fetc"):
+        response = locked.post(f"/api/clips/{name}/ticket", headers=bearer(TOKEN))
+        assert response.status_code == 404
+
+
 def test_no_token_gets_into_the_log(locked, caplog):
     caplog.set_level(logging.DEBUG)
     for token in (TOKEN, OTHER):
