@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,14 @@ class Mark:
     t_ns: int
     utc: datetime
     text: str
+
+    def told(self, zero_ns: int) -> dict[str, Any]:
+        """As the metadata of a clip that begins at `zero_ns` has it."""
+        return {
+            "t_s": (self.t_ns - zero_ns) / 1e9,
+            "utc": self.utc.isoformat(timespec="milliseconds"),
+            "text": self.text,
+        }
 
 
 class ClipMaker:
@@ -74,20 +83,13 @@ class ClipMaker:
         zero_ns = clip.zero_ns
         marks = [mark for mark in self._marks if mark.t_ns < end_ns]
         self._marks = [mark for mark in self._marks if mark.t_ns >= end_ns]
-        told = [
-            {
-                "t_s": (mark.t_ns - zero_ns) / 1e9,
-                "utc": mark.utc.isoformat(timespec="milliseconds"),
-                "text": mark.text,
-            }
-            for mark in marks
-        ]
+        told = [mark.told(zero_ns) for mark in marks]
         clip.finalise(self._account.finished(zero_ns, statistics.late, self._fusion(), told))
         self.clip = None
         if not clip.begun:
             return
         if marks:
-            self._keep(clip)
+            self._keep(clip, marks)
         utc = self._known_utc(zero_ns)
         final = self._home.finish(clip.path, utc)
         self.undated |= utc is None
@@ -110,11 +112,12 @@ class ClipMaker:
     def mark(self, mark: Mark) -> None:
         """Note a moment in the clip in the making, or in the next where it is later than this one.
 
-        The one in the making is protected at once: it is to be kept even if it is never finished.
+        The one in the making is protected at once, with its marks beside it: it is to be kept even
+        if it is never finished.
         """
         self._marks.append(mark)
         if self.clip is not None:
-            self._keep(self.clip)
+            self._keep(self.clip, self._marks)
 
     def recover(self) -> bool:
         """Finish what a failure of the disk has left; whether the disk lets us."""
@@ -130,9 +133,10 @@ class ClipMaker:
         """UTC of a moment of CLOCK_MONOTONIC, as well as it is known by now."""
         return self._account.utc(t_ns)
 
-    def _keep(self, clip: ClipWriter) -> None:
+    def _keep(self, clip: ClipWriter, marks: Sequence[Mark]) -> None:
+        note = "".join(json.dumps(mark.told(clip.zero_ns)) + "\n" for mark in marks)
         try:
-            self._home.protect(clip.path.name, protected=True)
+            self._home.protect(clip.path.name, protected=True, note=note)
         except (CammError, OSError) as error:  # no file yet, or a disk about to fail by itself
             _log.warning("%s could not be protected: %s", clip.path.name, error)
 

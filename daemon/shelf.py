@@ -2,7 +2,8 @@
 
 A clip is called after the UTC at which it begins, 2026-11-20T15-28-03Z.mp4; while that is not
 known, after the host's boot and the seconds since, boot-1f3a9c02-000412s.mp4. In the making it ends
-in .unfinished.mp4. A protected clip has an empty file NAME.mp4.protected beside it. Nothing else is
+in .unfinished.mp4. A protected clip has a file NAME.mp4.protected beside it, with a line for each
+moment that was marked in it: a clip that is never finished has them nowhere else. Nothing else is
 kept anywhere: a card that is read elsewhere tells all.
 """
 
@@ -92,15 +93,20 @@ class Shelf:
         newest = f"; the newest is {clips[-1].name}" if clips else ": there are no clips yet"
         raise UsageError(f"no clip is called {name!r}{newest}")
 
-    def protect(self, name: str, *, protected: bool) -> Clip:
-        """Keep a clip whatever happens, or do so no longer."""
+    def protect(self, name: str, *, protected: bool, note: str = "") -> Clip:
+        """Keep a clip whatever happens, or do so no longer; `note` says why it is kept."""
         with self._naming:
             clip = self.find(name)
             mark = _mark(clip.path)
-            if protected:
-                mark.touch()
-            else:
+            if not protected:
                 mark.unlink(missing_ok=True)
+            elif note:
+                with mark.open("w") as file:
+                    file.write(note)
+                    file.flush()
+                    os.fsync(file.fileno())
+            else:
+                mark.touch()
             sync_folder(self.folder)
         return replace(clip, protected=protected)
 
@@ -225,7 +231,7 @@ def _mark(path: Path) -> Path:
 def _rename(path: Path, final: Path) -> None:
     """A clip and the mark beside it. The mark first: a clip is not without it for a moment."""
     if protected := _mark(path).exists():
-        _mark(final).touch()
+        _mark(final).write_bytes(_mark(path).read_bytes())
     path.rename(final)
     if protected:
         _mark(path).unlink()

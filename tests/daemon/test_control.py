@@ -108,13 +108,18 @@ def test_a_mark_is_in_the_clip_and_keeps_it(running, folder):
     running.control.start()
     running.until(recording)
     mark = running.control.mark("near miss")
+    told = {key: mark[key] for key in ("t_s", "utc", "text")}
+    beside = folder / f"{mark['name']}.protected"  # found there where the clip is never finished
+    running.until(lambda _: beside.exists() and beside.read_text().endswith("\n"))
+    assert json.loads(beside.read_text()) == told
     running.control.stop()
     running.until(lambda s: s["last_clip"] is not None and s["clip"] is None)
     [clip] = running.control.clips()
     assert clip["protected"]
     assert mark["name"].removesuffix(".unfinished.mp4") == clip["name"].removesuffix(".mp4")
+    assert json.loads((folder / f"{clip['name']}.protected").read_text()) == told
     with reader.open(folder / clip["name"]) as opened:
-        assert opened.metadata["marks"] == [{key: mark[key] for key in ("t_s", "utc", "text")}]
+        assert opened.metadata["marks"] == [told]
         assert 0 < mark["t_s"] < opened.duration_ns / 1e9
     with pytest.raises(UsageError, match="protected"):
         running.control.delete(clip["name"])
