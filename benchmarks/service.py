@@ -1,19 +1,25 @@
 """What the service costs and how quick it is: `python -m benchmarks.service`.
 
 The daemon as a process of its own, its motion sensor and receiver simulated by another, its camera
-a film of 10 Mbit/s that is passed through. Asked over its Unix socket, as the command line asks.
+a film of 10 Mbit/s that is passed through. Asked over its Unix socket, as the command line asks,
+while somebody looks at the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +37,8 @@ COLUMNS = {
     "first_frame_s": "start to first frame s",
     "status_ms": "status ms",
     "slowest_status_ms": "slowest ms",
+    "stall_ms": "loop held up ms",
+    "stall_work_ms": "of that working ms",
     "command_ms": "`status` ms",
     "lost": "lost",
 }
@@ -51,29 +59,35 @@ def measurements(seconds: float) -> Iterator[dict[str, Any]]:
 def measure(folder: Path, seconds: float, *, sensors: bool) -> dict[str, Any]:
     """Start the daemon, record for that long, and end it."""
     with ExitStack() as stack:
-        configuration = _configuration(folder, seconds)
+        port = _free_port()
+        configuration = _configuration(folder, seconds, port)
         if sensors:
             configuration += stack.enter_context(_sensors(folder))
         file = folder / "rig.toml"
         file.write_text(configuration)
-        daemon = stack.enter_context(_running(["daemon", "-c", str(file)]))
+        daemon = stack.enter_context(_running("benchmarks.watched_daemon", "-c", str(file)))
         client = stack.enter_context(_connected(folder / "sock"))
         _until(client, "ready")
         idle = _rss_mib(daemon.pid)
         began, cpu_s = time.perf_counter(), _cpu_s(daemon.pid)
+        started_s = time.monotonic()
         client.ask("start")
         while not _stored(folder / "clips"):
             time.sleep(0.001)
         first_frame_s = time.perf_counter() - began
-        asked = _ask_for(client, seconds)
+        with _looking(port):
+            asked = _ask_for(client, seconds)
         cpu_s, lasted_s = _cpu_s(daemon.pid) - cpu_s, time.perf_counter() - began
         recording = _rss_mib(daemon.pid)
         command = [sys.executable, "-m", "cammcorder", "status", "--socket", str(folder / "sock")]
         cost = process.measure(command, 9, answers=False)
         lost = sum(source["lost"] for source in client.ask("status")["sources"])
+        ended_s = time.monotonic()
         daemon.terminate()
-        if daemon.wait(_PATIENCE_S):
+        said, _ = daemon.communicate(timeout=_PATIENCE_S)
+        if daemon.returncode:
             raise process.MeasurementError("the daemon failed")
+        stalls = [s for s in json.loads(said) if started_s <= s[0] < ended_s]
     asked.sort()
     return {
         "idle_rss_mib": round(idle, 1),
@@ -83,17 +97,19 @@ def measure(folder: Path, seconds: float, *, sensors: bool) -> dict[str, Any]:
         "status_ms": round(1e3 * asked[len(asked) // 2], 2),
         "slowest_status_ms": round(1e3 * asked[-1], 1),
         "command_ms": round(1e3 * cost.wall_s, 1),
+        "stall_ms": round(1e3 * max((took for _, took, _ in stalls), default=0), 1),
+        "stall_work_ms": round(1e3 * max((worked for *_, worked in stalls), default=0), 1),
         "lost": lost,
     }
 
 
-def _configuration(folder: Path, seconds: float) -> str:
+def _configuration(folder: Path, seconds: float, port: int) -> str:
     from benchmarks.live import film  # late: it brings numpy
 
     return (
-        f'[camera]\nfile = "{film(seconds + 20)}"\n'
+        f'[camera]\ndevice = "{film(seconds + 20)}"\n'
         f'[storage]\nfolder = "{folder}/clips"\nkeep_free_mb = 1\n'
-        f'[control]\nsocket = "{folder}/sock"\nhttp = "127.0.0.1:0"\n'
+        f'[control]\nsocket = "{folder}/sock"\nhttp = "127.0.0.1:{port}"\n'
     )
 
 
@@ -101,15 +117,16 @@ def _configuration(folder: Path, seconds: float) -> str:
 def _sensors(folder: Path) -> Iterator[str]:
     """Those of the built-in walk, and the tables that declare them."""
     bus, port = folder / "bus", folder / "gps"
-    with _running(["sim", "serve", "walk", "--socket", str(bus), "--gps-link", str(port)]):
+    serve = ("sim", "serve", "walk", "--socket", str(bus), "--gps-link", str(port))
+    with _running("cammcorder", *serve):
         _wait_for(lambda: bus.exists() and port.exists())
         yield f'[imu]\nbus = "unix:{bus}"\n[gps]\nport = "{port}"\n'
 
 
 @contextmanager
-def _running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "cammcorder", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+def _running(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         try:
             yield running
         finally:
@@ -148,6 +165,39 @@ def _ask_for(client: ControlClient, seconds: float) -> list[float]:
         answers.append(time.perf_counter() - began)
         time.sleep(_ASK_EVERY_S)
     return answers
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def _looking(port: int) -> Iterator[None]:
+    """As the page does: the stream of events, and once a second what the camera sees."""
+    over = threading.Event()
+
+    def follow() -> None:
+        events = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+        events.request("GET", "/api/events")
+        answer = events.getresponse()
+        while not over.is_set() and answer.readline():
+            pass
+        events.close()
+
+    def watch() -> None:
+        while not over.wait(1):
+            pictures = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+            pictures.request("GET", "/api/preview.jpg")
+            pictures.getresponse().read()
+            pictures.close()
+
+    with ThreadPoolExecutor() as threads:
+        looking = [threads.submit(follow), threads.submit(watch)]
+        yield
+        over.set()
+    for each in looking:
+        each.result()
 
 
 def _rss_mib(pid: int) -> float:

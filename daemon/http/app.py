@@ -44,6 +44,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(int)  # loads what that takes now, not while a recording runs
         following = asyncio.create_task(track.follow(control))
         yield
         following.cancel()
