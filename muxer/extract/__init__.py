@@ -8,42 +8,41 @@ records, all of them together (`make_together`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from importlib import import_module
 from types import MappingProxyType
 
-from muxer.extract import (
-    csv_format,
-    euroc,
-    gcsv,
-    geojson,
-    gpx,
-    jsonl,
-    kml,
-    mcap_format,
-    nmea,
-    parquet,
-    raw,
-    srt,
-)
 from muxer.extract.document import Document, NothingToExtractError, make_together
 from muxer.extract.selection import Selection
 from muxer.extract.whole_file import write_together, write_whole
 
-FORMATS: Mapping[str, Callable[[Selection], list[Document]]] = MappingProxyType(
+_Format = Callable[[Selection], list[Document]]
+
+
+def _late(module: str, **options: bool) -> _Format:
+    """A format whose module is loaded when it is asked for."""
+
+    def documents(selection: Selection) -> list[Document]:
+        made: _Format = import_module(f"muxer.extract.{module}").documents
+        return made(selection, **options)
+
+    return documents
+
+
+FORMATS: Mapping[str, _Format] = MappingProxyType(
     {
-        "csv": csv_format.documents,
-        "euroc": euroc.documents,
-        "gcsv": gcsv.documents,
-        "geojson": geojson.documents,
-        "gpx": gpx.documents,
-        "jsonl": jsonl.documents,
-        "kml": kml.documents,
-        "mcap": mcap_format.documents,
-        "mcap+video": partial(mcap_format.documents, video=True),
-        "nmea": nmea.documents,
-        "parquet": parquet.documents,
-        "raw": raw.documents,
-        "srt": srt.documents,
+        "csv": _late("csv_format"),
+        "euroc": _late("euroc"),
+        "gcsv": _late("gcsv"),
+        "geojson": _late("geojson"),
+        "gpx": _late("gpx"),
+        "jsonl": _late("jsonl"),
+        "kml": _late("kml"),
+        "mcap": _late("mcap_format"),
+        "mcap+video": _late("mcap_format", video=True),
+        "nmea": _late("nmea"),
+        "parquet": _late("parquet"),
+        "raw": _late("raw"),
+        "srt": _late("srt"),
     }
 )
 """The formats by name. Each raises NothingToExtractError where it would write nothing."""

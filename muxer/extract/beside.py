@@ -8,7 +8,8 @@ import numpy as np
 
 from camm import PacketType, Samples
 from muxer.clip import Clip
-from muxer.extract.columns import columns, printed_rows
+from muxer.extract.cells import comma_separated, integers, text_of
+from muxer.extract.columns import columns
 from muxer.records import Records
 from muxer.sample_table import Ints
 
@@ -43,11 +44,10 @@ def rates_and_followers(
     yield [waiting, *(each.at(waiting.t_ns) for each in beside)]
 
 
-def printed_beside(rows: Sequence[Samples]) -> str:
+def printed_beside(rows: Sequence[Samples]) -> bytes:
     """Such rows as text: nanoseconds, and all values divided by commas."""
     printed = [column.printed() for samples in rows for column in columns(samples)]
-    templates, cells = zip(*printed, strict=True)
-    return printed_rows(["%d", *templates], [rows[0].t_ns.tolist(), *cells])
+    return text_of(comma_separated([integers(rows[0].t_ns), *printed]))
 
 
 def in_order(samples: Samples, more: Samples) -> Samples:

@@ -1,23 +1,19 @@
-"""Samples as columns of numbers, each with its unit and the printf format that gives it in full.
-
-Whole columns are made ready in numpy and whole rows are then formatted by C code: a template
-applied by `map` to `zip(*columns)`.
-"""
+"""Samples as columns of values, each with its unit and how it is printed in full."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from camm import FIELD_NAMES, Samples, is_vector
-from muxer.extract.utc import Dates, date_texts
+from muxer.extract import cells
+from muxer.extract.cells import Cells
+from muxer.extract.utc import Dates
 from muxer.sample_table import Ints
-
-TIME_FORMAT = "%.9f"
 
 UNITS = {
     "angle_axis": "rad",
@@ -48,7 +44,7 @@ class Column:
     `unit`    of the values; "" for none, and for dates "UTC"
     `values`  float32, float64, integers, texts (object) or dates (datetime64[ns])
     `vector`  the field of which this is one of several numbers; "" where it stands alone
-    `format`  how to print a value; "" where its type says that
+    `format`  printf's for a value; "" where its type says how to print it
     """
 
     name: str
@@ -57,22 +53,33 @@ class Column:
     vector: str = ""
     format: str = ""
 
-    def printed(self) -> tuple[str, list[Any]]:
-        """How to print one value, and all of them. Missing dates and texts are empty."""
+    def printed(self) -> Cells:
+        """The values as text. Missing dates and texts are empty."""
+        if self.format:
+            return cells.printed(self.values, self.format)
         kind = self.values.dtype.kind
         if kind == "M":
-            return "%s", date_texts(self.values, "us")
+            return cells.dates(self.values)
+        if kind == "O":
+            return cells.texts(self.values)
         if self.values.dtype == np.float32:
-            return "%.9g", shortest(self.values).tolist()
-        return self.format or {"f": "%r", "O": "%s"}.get(kind, "%d"), self.values.tolist()
+            return cells.singles(self.values)
+        return cells.printed(self.values, "%r") if kind == "f" else cells.integers(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seconds(Column):
+    """Times of which the nanoseconds are known, too."""
+
+    t_ns: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def printed(self) -> Cells:
+        return cells.fixed(self.t_ns, 9)
 
 
 def time_columns(t_ns: Ints, utc: Dates) -> list[Column]:
-    """What every table begins with.
-
-    Seconds are exact to the nanosecond, as TIME_FORMAT prints them, for over a month.
-    """
-    return [Column("t_s", "s", t_ns / 1e9, format=TIME_FORMAT), Column("utc", "UTC", utc)]
+    """What every table begins with: seconds, which are printed to the nanosecond, and UTC."""
+    return [_Seconds("t_s", "s", t_ns / 1e9, t_ns=t_ns), Column("utc", "UTC", utc)]
 
 
 def columns(samples: Samples) -> Iterator[Column]:
@@ -84,32 +91,3 @@ def columns(samples: Samples) -> Iterator[Column]:
                 yield Column(f"{name}_{axis}", unit, values, vector=name)
         else:
             yield Column(name, unit, samples.data[name])
-
-
-def printed_rows(template: Sequence[str], cells: Iterable[Sequence[Any]]) -> str:
-    """Rows of cells divided by commas."""
-    row = ",".join(template) + "\n"
-    return "".join(map(row.__mod__, zip(*cells, strict=True)))
-
-
-def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Numbers that `%.9g` prints in as few digits as tell each float32 from its neighbours.
-
-    Nine digits always do, but 0.1 would become 0.100000001. So each number is rounded to six
-    digits, then seven, then eight, until it reads back as the float32 it was. Below 1e-13 and from
-    1e22 on powers of ten are not exact: there it stays with nine digits.
-    """
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        wide = values.astype(np.float64)
-    size = np.abs(wide)
-    left = np.flatnonzero((size >= 1e-13) & (size < 1e22))
-    result = wide.copy()
-    magnitude = np.floor(np.log10(size[left])).astype(np.int64)
-    for digits in (6, 7, 8):
-        shift = digits - 1 - magnitude
-        up, down = 10.0 ** np.maximum(shift, 0), 10.0 ** np.maximum(-shift, 0)
-        rounded = np.rint(wide[left] * up / down) * down / up
-        same = rounded.astype(np.float32) == values[left]
-        result[left[same]] = rounded[same]
-        left, magnitude = left[~same], magnitude[~same]
-    return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from muxer.extract.columns import Column, printed_rows
+from muxer.extract.cells import comma_separated, text_of
 from muxer.extract.document import Document
 from muxer.extract.selection import Selection
 from muxer.extract.tables import Table, tables
@@ -21,13 +21,9 @@ def documents(selection: Selection) -> list[Document]:
 
 
 def _document(table: Table) -> Document:
-    def text(records: Iterable[Records]) -> Iterator[str]:
-        yield ",".join(column.name for column in table.header) + "\n"
-        yield from map(_rows, table.blocks(records))
+    def pieces(records: Iterable[Records]) -> Iterator[bytes]:
+        yield ",".join(column.name for column in table.header).encode() + b"\n"
+        for columns in table.blocks(records):
+            yield text_of(comma_separated([column.printed() for column in columns]))
 
-    return Document.of_text(f".{table.name}.csv", text)
-
-
-def _rows(columns: Iterable[Column]) -> str:
-    templates, cells = zip(*(column.printed() for column in columns), strict=True)
-    return printed_rows(templates, cells)
+    return Document(f".{table.name}.csv", pieces)

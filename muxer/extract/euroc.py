@@ -46,8 +46,8 @@ def documents(selection: Selection) -> list[Document]:
         if kind not in selection.present:
             raise NothingToExtractError(f"{clip.path} has no {kind.label} for the EuRoC layout")
 
-    def rates(records: Iterable[Records]) -> Iterator[str]:
-        yield _IMU
+    def rates(records: Iterable[Records]) -> Iterator[bytes]:
+        yield _IMU.encode()
         yield from map(printed_beside, rates_and_followers(clip, records, _NEEDED[1:]))
 
     extent = clip.survey.extents[PacketType.GYRO]
@@ -55,7 +55,7 @@ def documents(selection: Selection) -> list[Document]:
     rate_hz = (extent.count - 1) / length_s if length_s else 0.0
     sensor = f"sensor_type: imu\ncomment: angular rate and specific force\n{_POSE}"
     made = [
-        Document.of_text(".euroc/mav0/imu0/data.csv", rates),
+        Document(".euroc/mav0/imu0/data.csv", rates),
         _constant(".euroc/mav0/imu0/sensor.yaml", f"{sensor}rate_hz: {rate_hz:.6g}\n"),
     ]
     if (video := clip.video) is not None:

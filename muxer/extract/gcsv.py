@@ -43,12 +43,12 @@ def documents(selection: Selection) -> list[Document]:
             break  # the columns of the field stand behind those of the acceleration, or not at all
         followers.append(kind)
 
-    def text(records: Iterable[Records]) -> Iterator[str]:
-        yield "".join(f"{line}\n" for line in _header(clip, followers))
+    def pieces(records: Iterable[Records]) -> Iterator[bytes]:
+        yield "".join(f"{line}\n" for line in _header(clip, followers)).encode()
         rows = rates_and_followers(clip, records, followers, from_zero=True)
         yield from map(printed_beside, rows)
 
-    return [Document.of_text(".gcsv", text)]
+    return [Document(".gcsv", pieces)]
 
 
 def _header(clip: Clip, followers: list[PacketType]) -> list[str]:

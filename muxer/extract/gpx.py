@@ -12,8 +12,8 @@ https://www8.garmin.com/xmlschemas/TrackPointExtensionv2.xsd, whose elements hav
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def documents(selection: Selection) -> list[Document]:
 
 def xml_text(text: str) -> str:
     """Text as XML has it; for what cannot be printed it has no way to say."""
-    return escape("".join(filter(str.isprintable, text)))
+    return escape("".join(filter(str.isprintable, text)), quote=False)
 
 
 def _points(track: Track) -> Iterator[str]:

@@ -7,14 +7,13 @@ types that the specification does not know are kept as bytes, in hexadecimal dig
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
 from camm import PacketType, Samples
+from muxer.extract.cells import Cells, put, side_by_side, text_of, texts
 from muxer.extract.columns import Column, columns, time_columns
 from muxer.extract.document import Document, NothingToExtractError
 from muxer.extract.selection import Selection
@@ -32,40 +31,44 @@ def documents(selection: Selection) -> list[Document]:
         names = ", ".join(kind.label for kind in selection.kinds or PacketType)
         raise NothingToExtractError(f"{clip.path} has no records of the types {names}")
 
-    def text(records: Iterable[Records]) -> Iterator[str]:
+    def pieces(records: Iterable[Records]) -> Iterator[bytes]:
         for block in records:
-            yield _block(block, selection)
+            yield text_of(_block(block, selection))
 
-    return [Document.of_text(".jsonl", text)]
+    return [Document(".jsonl", pieces)]
 
 
 def _of_table(table: Table) -> Document:
-    def text(records: Iterable[Records]) -> Iterator[str]:
+    def pieces(records: Iterable[Records]) -> Iterator[bytes]:
         for rows in table.blocks(records):
-            yield "".join(_objects(rows))
+            yield text_of(_objects(rows))
 
-    return Document.of_text(f".{table.name}.jsonl", text)
+    return Document(f".{table.name}.jsonl", pieces)
 
 
-def _block(records: Records, selection: Selection) -> str:
-    lines = np.full(len(records), "", object)
-    for found in filter(selection.wants, np.unique(records.kind).tolist()):
-        mine = records.kind == found
-        if found < len(PacketType):
-            lines[mine] = _lines(records.samples(PacketType(found)), selection.utc)
+def _block(records: Records, selection: Selection) -> Cells:
+    """A line for each record, empty for those that are not wanted."""
+    found = {}
+    for kind in filter(selection.wants, np.unique(records.kind).tolist()):
+        if kind < len(PacketType):
+            found[kind] = _lines(records.samples(PacketType(kind)), selection.utc)
         else:
-            lines[mine] = _unknown(records, found, selection.utc)
-    return "".join(lines)
+            found[kind] = _unknown(records, kind, selection.utc)
+    width = max((cells.shape[1] for cells in found.values()), default=0)
+    lines = np.zeros((len(records), width), np.uint8)
+    for kind, cells in found.items():
+        lines[records.kind == kind, : cells.shape[1]] = cells
+    return lines
 
 
-def _lines(samples: Samples, clock: UtcClock) -> list[str]:
+def _lines(samples: Samples, clock: UtcClock) -> Cells:
     kind = samples.kind
     times = time_columns(samples.t_ns, clock.at(samples.t_ns))
     said = f'"type": {kind:d}, "name": "{kind.label}"'
     return _objects([*times, *columns(samples)], said, after=len(times))
 
 
-def _unknown(records: Records, kind: int, clock: UtcClock) -> list[str]:
+def _unknown(records: Records, kind: int, clock: UtcClock) -> Cells:
     """Records of a type without a name, header included."""
     (rows,) = np.nonzero(records.kind == kind)
     t_ns = records.t_ns[rows]
@@ -79,27 +82,29 @@ def _unknown(records: Records, kind: int, clock: UtcClock) -> list[str]:
     return _objects([*times, Column("hex", "", np.array(octets, object))], said, after=len(times))
 
 
-def _objects(table: Sequence[Column], said: str = "", after: int = 0) -> list[str]:
-    """A line for each row; what is `said` in all of them stands behind so many columns."""
-    printed = [_in_json(column) for column in table]
-    fields = []
-    at = 0
-    for vector, parts in groupby(table, lambda column: column.vector or column.name):
-        templates = [template for template, _ in printed[at : at + len(list(parts))]]
-        alone = len(templates) == 1
-        value = templates[0] if alone else f"[{', '.join(templates)}]"
-        fields.append(f'"{vector}": {value}')
-        at += len(templates)
-    if said:
-        fields.insert(after, said)
-    line = f"{{{', '.join(fields)}}}\n"
-    return list(map(line.__mod__, zip(*(cells for _, cells in printed), strict=True)))
+def _objects(table: Sequence[Column], said: str = "", after: int = 0) -> Cells:
+    """An object for each row; what is `said` in all of them stands behind so many columns."""
+    parts: list[bytes | Cells] = [b"{"]
+    left = iter(table)
+    for number, (name, group) in enumerate(groupby(table, lambda c: c.vector or c.name)):
+        if said and number == after:
+            parts.append(f", {said}".encode())
+        members = [_in_json(next(left)) for _ in group]
+        opening, closing = ("[", "]") if len(members) > 1 else ("", "")
+        divided = [part for member in members for part in (b", ", member)]
+        comma = ", " if number else ""
+        parts += [f'{comma}"{name}": {opening}'.encode(), *divided[1:], closing.encode()]
+    return side_by_side([*parts, b"}\n"], len(table[0].values))
 
 
-def _in_json(column: Column) -> tuple[str, list[Any]]:
-    template, cells = column.printed()
-    if column.values.dtype.kind in "MO":
-        return "%s", [json.dumps(cell) if cell else "null" for cell in cells]
-    if column.values.dtype.kind == "f" and not all(map(math.isfinite, cells)):
-        return "%s", [template % cell if math.isfinite(cell) else "null" for cell in cells]
-    return template, cells
+def _in_json(column: Column) -> Cells:
+    match column.values.dtype.kind:
+        case "O":
+            return texts(json.dumps(word) if word else "null" for word in column.values)
+        case "M":
+            quoted = side_by_side([b'"', column.printed(), b'"'], len(column.values))
+            return put(quoted, np.isnat(column.values), b"null")
+        case "f":
+            return put(column.printed(), ~np.isfinite(column.values), b"null")
+        case _:
+            return column.printed()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camm import PacketType, Samples
-from muxer.extract.columns import shortest
+from muxer.extract.cells import shortest
 from muxer.extract.utc import Dates
 from muxer.gps_epoch import Floats
 from muxer.sample_table import Ints

@@ -18,7 +18,7 @@ from camm import FIELD_NAMES, PacketType, Samples, empty_values
 from muxer import reader
 from muxer.boxes import box
 from muxer.extract import FORMATS, NothingToExtractError, Selection, write_whole
-from muxer.extract.columns import shortest
+from muxer.extract.cells import shortest
 from muxer.fragments import Run
 from muxer.gps_epoch import GpsEpoch, recognise, utc
 from muxer.movie import Handler
