@@ -72,10 +72,19 @@ def run(command: Sequence[str], *, answers: bool) -> Cost:
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, found)
 
 
-def measure(command: Sequence[str], runs: int, *, answers: bool) -> Cost:
-    """The medians of several runs after one that only warms up; of an answer's numbers too."""
-    run(command, answers=answers)
-    costs = [run(command, answers=answers) for _ in range(runs)]
+def measure(
+    command: Sequence[str], runs: int, *, answers: bool, folder: Path | None = None
+) -> Cost:
+    """The medians of several runs after one that only warms up; of an answer's numbers too.
+
+    What a run leaves in the `folder` is deleted: the next one overwrites nothing.
+    """
+    costs = []
+    for _ in range(1 + runs):
+        costs.append(run(command, answers=answers))
+        for file in folder.iterdir() if folder else ():
+            file.unlink()
+    del costs[0]
     found = {
         key: statistics.median(cost.found[key] for cost in costs)
         if isinstance(value, int | float)

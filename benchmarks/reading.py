@@ -59,16 +59,20 @@ def _probe(name: str, package: str, reader: str) -> Reader:
     return Reader(name, process.python("benchmarks.readers", reader, "CLIP"), package, probe=True)
 
 
+def _export(name: str) -> Reader:
+    arguments = ("extract", "CLIP", "--to", name, "-o", "FOLDER")
+    package = {"parquet": "pyarrow", "mcap": "mcap"}.get(name, "cammcorder")
+    return Reader(
+        f"cammcorder extract --to {name}", process.python("cammcorder", *arguments), package
+    )
+
+
 FFPROBE = ("ffprobe", "-v", "error", "-select_streams", "d:0")
 READERS = (
     _probe("telemetry-parser", "telemetry_parser", "telemetry_parser"),
     _probe("cammcorder, columns", "cammcorder", "columns"),
     _probe("cammcorder, blocks", "cammcorder", "blocks"),
-    Reader(
-        "cammcorder extract --to csv",
-        process.python("cammcorder", "extract", "CLIP", "--to", "csv", "-o", "FOLDER", "--force"),
-        "cammcorder",
-    ),
+    *map(_export, ("csv", "jsonl", "gpx", "gcsv", "parquet", "mcap")),
     _probe("mapillary_tools, motion", "mapillary_tools", "mapillary_motion"),
     _probe("mapillary_tools, GPS", "mapillary_tools", "mapillary_gps"),
     _probe("PyAV and struct", "av", "pyav"),
@@ -103,7 +107,7 @@ def _reading(reader: Reader, clip: Path, records: int, runs: int) -> dict[str, A
         stands_for = {"CLIP": str(clip), "FOLDER": folder}
         command = [stands_for.get(word, word) for word in reader.command]
         try:
-            cost = process.measure(command, runs, answers=reader.probe)
+            cost = process.measure(command, runs, answers=reader.probe, folder=Path(folder))
         except process.MeasurementError as error:
             return {"error": str(error)}
     return cost.row() | {"records_per_s": round(records / cost.wall_s)}
