@@ -1,17 +1,14 @@
-"""The simulated camera: renders what it would see, line by line as it turns, and encodes it.
-
-Every line of the picture is exposed a little later than the one above, and is drawn with the
-attitude of its own moment; optical flow and rolling shutter then agree with the gyroscope.
-"""
+"""The simulated camera: has a shutter and a crystal, encodes what it sees, and can go away."""
 
 from __future__ import annotations
 
 import errno
-import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.codec
@@ -23,62 +20,42 @@ from camm import Packet, StreamFormat
 from drivers.errors import DeviceError, EndOfSource
 from hw_sim.clock import VirtualClock
 from hw_sim.faults import Faults
-from hw_sim.panorama import SIZE, enlarge, paint, texels
+from hw_sim.renderer import Renderer
 from hw_sim.scenario import CameraParameters
+from hw_sim.stamp import stamp
 from hw_sim.trajectory import Trajectory
 
 _HAND_OVER_NS = 5_000_000  # from the end of read-out to the packet: encoder and driver
-_COLUMN_STEP, _ROW_STEP = 16, 8
+_SWEEP_NS = 4_000_000_000  # from the shortest exposure to the longest and back
+_PATIENCE_NS = 500_000_000
 _NOTHING_BREAKS = Faults()
 
 
-class Renderer:
-    """Draws the panorama as a turning camera sees it.
+@dataclass(frozen=True, slots=True)
+class _Shutter:
+    """When a frame was exposed, ns: its first line from `start_ns` on, its last `skew_ns` later."""
 
-    Where a pixel looks is computed on a coarse grid and interpolated: over 16 pixels and 8 lines
-    the map is straight to a tenth of a pixel, and no pixel costs a root or an angle.
-    """
+    start_ns: int
+    exposure_ns: int
+    skew_ns: int
 
-    def __init__(self, parameters: CameraParameters, trajectory: Trajectory, seed: int) -> None:
-        width, height = parameters.width, parameters.height
-        self._trajectory = trajectory
-        self._line_time_ns = parameters.line_time_ns
-        focal = width / 2 / math.tan(math.radians(parameters.hfov_deg) / 2)
-        columns = np.arange(math.ceil(width / _COLUMN_STEP) + 1) * _COLUMN_STEP
-        self._rows = np.arange(math.ceil(height / _ROW_STEP) + 1) * _ROW_STEP
-        # Rays through the knots; a pixel's centre is half a pixel from its corner.
-        self._rays = np.empty((len(self._rows), len(columns), 3))
-        self._rays[..., 0] = (columns - width / 2) / focal
-        self._rays[..., 1] = ((self._rows - height / 2) / focal)[:, None]
-        self._rays[..., 2] = 1
-        self._planes = [plane.ravel() for plane in paint(seed)]
+    @property
+    def centre_ns(self) -> int:
+        return self.start_ns + (self.exposure_ns + self.skew_ns) // 2
 
-    def draw(self, middle_of_first_line_s: float, planes: Sequence[npt.NDArray[np.uint8]]) -> None:
-        """Fill luma (H, W) and both chroma planes (H/2, W/2)."""
-        # A knot lies on the upper edge of its line, half a line before the line's middle.
-        times = middle_of_first_line_s + (self._rows - np.float64(0.5)) * (
-            self._line_time_ns * 1e-9
-        )
-        turned = self._rays @ np.swapaxes(self._trajectory.pose(times).rotation, 1, 2)
-        height, width = planes[0].shape
-        column, row = (
-            enlarge(knots, _ROW_STEP, _COLUMN_STEP)[:height, :width] for knots in texels(turned)
-        )
-        index = row.astype(np.int32)
-        index *= SIZE
-        index += column.astype(np.int32)
-        np.take(self._planes[0], index, out=planes[0], mode="clip")
-        quarter = index[::2, ::2].astype(np.intp)
-        for plane, out in zip(self._planes[1:], planes[1:], strict=True):
-            np.take(plane, quarter, out=out, mode="clip")
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + self.exposure_ns + self.skew_ns
 
 
 class SimulatedCamera:
     """A `drivers.camera.Camera` that films the panorama from the simulated rig, as H.264.
 
     `start_ns` is the CLOCK_MONOTONIC of the trajectory's zero. The first frame begins with the
-    first `read` after `open`. Who reads late gets the frames late; only those get lost that a fault
-    drops, and they leave a gap.
+    first `read` after `open`, and is number 0. Read-outs keep step, as those of real sensors do: a
+    longer exposure begins earlier. Who reads late gets the frames late; only those get lost that a
+    fault drops, and they leave a gap. One that went away is there again when it is opened after
+    the fault's end; DeviceError before.
     """
 
     name = "simulated camera"
@@ -103,8 +80,8 @@ class SimulatedCamera:
         self._encoder: av.VideoCodecContext | None = None
         self._painter: ThreadPoolExecutor | None = None
         self._ahead: Future[list[Packet]] | None = None
-        self._first_ns = self._next = 0
-        self._starts: deque[int] = deque()
+        self._opened_ns = self._first_ns = self._next = self._due_ns = 0
+        self._truth: deque[_Shutter] = deque()
         self.dropped = 0
         """Frames that were taken and never handed over."""
 
@@ -126,6 +103,9 @@ class SimulatedCamera:
 
     def open(self) -> None:
         p = self._parameters
+        self._opened_ns = self._clock.now_ns()
+        if self._faults.at("unplug", "camera", self._opened_ns):
+            raise self._gone()
         self._renderer = Renderer(p, self._trajectory, self._seed)
         encoder = av.VideoCodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt = p.width, p.height, "yuv420p"
@@ -146,64 +126,75 @@ class SimulatedCamera:
         ]
         self._encoder = encoder
         self._painter = ThreadPoolExecutor(1, "simulated camera")
-        self._starts.clear()
         self._delay = np.random.default_rng((self._seed, 1))
 
     def read(self) -> Sequence[Packet]:
-        if self._painter is None:
+        painter = self._painter
+        if painter is None:
             raise EndOfSource(errno.ENODATA, f"{self.name} is closed")
+        now_ns = self._clock.now_ns()
         if self._ahead is None:
-            self._first_ns = self._clock.now_ns()
-            self._next = self._next_kept(0)
-            self._ahead = self._painter.submit(self._film, self._next)
-        p = self._parameters
-        start_ns = self._frame_start_ns(self._next)
-        late = float(self._delay.random()) * p.hand_over_jitter_ms * 1e6
-        handed_over_ns = start_ns + p.exposure_ns + self._skew_ns + _HAND_OVER_NS + round(late)
-        unplugged = self._faults.of("unplug", "camera")
-        gone_ns = next((s.start_ns for s in unplugged if s.start_ns < handed_over_ns), None)
-        self._clock.sleep_until(handed_over_ns if gone_ns is None else gone_ns)
+            self._first_ns = now_ns + self._parameters.exposure_ns
+            self._ahead = self._paint_ahead(painter, 0)
+        unplugged = (span.start_ns for span in self._faults.of("unplug", "camera"))
+        gone_ns = next((t for t in unplugged if self._opened_ns < t < self._due_ns), None)
+        until_ns = self._due_ns if gone_ns is None else gone_ns
+        self._clock.sleep_until(min(until_ns, now_ns + _PATIENCE_NS))
+        if self._clock.now_ns() < until_ns:
+            return []
         if gone_ns is not None:
-            raise DeviceError(errno.ENODEV, f"{self.name} went away: check the cable")
+            raise self._gone()
         packets = self._ahead.result()
-        # What it will see is known: the next picture is drawn while simulated time goes on.
-        self._next = self._next_kept(self._next + 1)
-        self._ahead = self._painter.submit(self._film, self._next)
-        self._starts.append(start_ns)
+        self._truth.append(self._shutter(self._next))
+        self._ahead = self._paint_ahead(painter, self._next + 1)
         return packets
 
-    def _next_kept(self, number: int) -> int:
-        """The first frame from `number` on that is not dropped."""
-        while self._faults.at("drop_frames", "camera", self._frame_start_ns(number)):
+    def _paint_ahead(self, painter: ThreadPoolExecutor, number: int) -> Future[list[Packet]]:
+        """What it will see is known: the next picture is drawn while simulated time goes on."""
+        while self._faults.at("drop_frames", "camera", self._shutter(number).start_ns):
             number += 1
             self.dropped += 1
-        return number
+        self._next = number
+        late_ns = float(self._delay.random()) * self._parameters.hand_over_jitter_ms * 1e6
+        self._due_ns = self._shutter(number).end_ns + _HAND_OVER_NS + round(late_ns)
+        return painter.submit(self._film, number)
 
-    def _frame_start_ns(self, number: int) -> int:
+    def _gone(self) -> DeviceError:
+        return DeviceError(errno.ENODEV, f"{self.name} went away: check the cable")
+
+    def _shutter(self, number: int) -> _Shutter:
         """On whole microseconds: that is as fine as V4L2 tells it."""
-        return round((self._first_ns + number * self._frame_ns) / 1000) * 1000
+        p = self._parameters
+        read_out_ns = round((self._first_ns + number * self._frame_ns) / 1000) * 1000
+        exposure_ns = p.exposure_ns
+        if p.longest_exposure_ns is not None:
+            phase = number * self._frame_ns / _SWEEP_NS % 1
+            share = 1 - abs(1 - 2 * phase)
+            exposure_ns += round(share * (p.longest_exposure_ns - exposure_ns) / 1000) * 1000
+        return _Shutter(read_out_ns - exposure_ns, exposure_ns, self._skew_ns)
 
     def _film(self, number: int) -> list[Packet]:
         """Draw and encode one frame."""
         if self._encoder is None:
             return []
-        p = self._parameters
-        start_ns = self._frame_start_ns(number)
-        self._renderer.draw((start_ns + p.exposure_ns / 2 - self._start_ns) / 1e9, self._planes)
+        shutter = self._shutter(number)
+        start_s = (shutter.start_ns - self._start_ns) / 1e9
+        self._renderer.draw(start_s, shutter.exposure_ns / 1e9, self._planes)
+        if self._parameters.stamp:
+            stamp(self._planes, number, shutter.centre_ns, shutter.exposure_ns, shutter.skew_ns)
         self._frame.pts = number
         self._frame.time_base = self._encoder.time_base
-        centre_ns = start_ns + (p.exposure_ns + self._skew_ns) // 2
         return [
             Packet(
                 stream=0,
                 data=bytes(packet),
-                pts_ns=centre_ns,
-                dts_ns=centre_ns,
+                pts_ns=shutter.centre_ns,
+                dts_ns=shutter.centre_ns,
                 duration_ns=round(self._frame_ns),
                 keyframe=packet.is_keyframe,
-                exposure_start_ns=start_ns,
-                exposure_ns=p.exposure_ns,
-                skew_ns=self._skew_ns,
+                exposure_start_ns=shutter.start_ns,
+                exposure_ns=shutter.exposure_ns,
+                skew_ns=shutter.skew_ns,
             )
             for packet in self._encoder.encode(self._frame)
         ]
@@ -213,17 +204,18 @@ class SimulatedCamera:
             self._painter.shutdown()
         self._encoder = self._painter = self._ahead = None
 
+    def describe(self) -> Mapping[str, Any]:
+        return {"time": "centre of exposure", "encoder": "libx264", "line_time": "configuration"}
+
     def forget_truth(self) -> None:
         """Remember no truth: it would fill the memory of a rig that runs for days."""
-        self._starts = deque(maxlen=0)
+        self._truth = deque(maxlen=0)
 
     def truth(self) -> dict[str, npt.NDArray[np.generic]]:
         """Of every frame: start of its first line's exposure, centre, exposure and skew, ns."""
-        p = self._parameters
-        starts = np.array(self._starts, np.int64)
         return {
-            "frame_start_ns": starts,
-            "frame_centre_ns": starts + (p.exposure_ns + self._skew_ns) // 2,
-            "exposure_ns": np.full(len(starts), p.exposure_ns, np.int64),
-            "skew_ns": np.full(len(starts), self._skew_ns, np.int64),
+            "frame_start_ns": np.array([s.start_ns for s in self._truth], np.int64),
+            "frame_centre_ns": np.array([s.centre_ns for s in self._truth], np.int64),
+            "exposure_ns": np.array([s.exposure_ns for s in self._truth], np.int64),
+            "skew_ns": np.array([s.skew_ns for s in self._truth], np.int64),
         }

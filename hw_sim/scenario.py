@@ -271,9 +271,15 @@ class GpsQuality:
 
 @declared
 class CameraParameters:
-    """A rolling-shutter camera without distortion. `clock_ppm`: its crystal against the host.
+    """A camera without distortion. `clock_ppm`: its crystal against the host.
 
-    Its pictures are handed over up to `hand_over_jitter_ms` later than they could be.
+    `exposure_ns`          of each line, for all of the film; or
+    `longest_exposure_ns`  from `exposure_ns` to this and back again, every four seconds
+    `line_time_ns`         from line to line of the rolling shutter; 0: a global shutter
+    `hand_over_jitter_ms`  how much later than they could be its pictures are handed over
+    `blur`                 whether what moves while a line is exposed is smeared
+    `stamp`                whether number, time and shutter of a picture are printed in its corner,
+                           where it is large enough
     """
 
     width: _Pixels
@@ -284,6 +290,25 @@ class CameraParameters:
     hfov_deg: Annotated[float, Interval(gt=0, lt=180)]
     clock_ppm: float
     hand_over_jitter_ms: NotNegative = 0.0
+    longest_exposure_ns: int | None = None
+    blur: bool = True
+    stamp: bool = True
+
+    def __post_init__(self) -> None:
+        frame_ns = 1_000_000_000 / self.fps
+        longest_ns = self.exposure_ns
+        if self.longest_exposure_ns is not None:
+            longest_ns = self.longest_exposure_ns
+        if not self.exposure_ns <= longest_ns <= frame_ns:
+            raise UsageError(
+                f"a line is exposed for {longest_ns:,} ns at the longest: make it at least "
+                f"exposure_ns, {self.exposure_ns:,}, and at most a frame, {frame_ns:,.0f}"
+            )
+        if (self.height - 1) * self.line_time_ns > frame_ns:
+            raise UsageError(
+                f"{self.height} lines of {self.line_time_ns:,} ns take longer than a frame of "
+                f"{frame_ns:,.0f}: lower line_time_ns or fps"
+            )
 
 
 _PARTS = {
