@@ -79,7 +79,7 @@ class Account:
         }
         if fusion:
             metadata["mount"] = rig.mount.tolist()
-            metadata["calibration"] = "none"  # the chips' own values, only turned
+            metadata["calibration"] = rig.correction.told
             metadata["fusion"] = fusion
         if marks:
             metadata["marks"] = marks

@@ -8,19 +8,23 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol
 
+import numpy as np
+
 from camm import Packet, PacketType, Samples, UsageError
 from camm.frames import rotate_to_camera
 from camm.gps_time import utc_from_gps
 from daemon.account import Account
 from daemon.rig import Rig
-from daemon.sources import Delivery, Inertial, Magnetic
+from daemon.sources import Delivery, Filming, Inertial, Magnetic
 from fusion.chip_orientation import ChipOrientation
+from fusion.chosen_times import ChosenTimes
 from fusion.declination import DeclinationError, magnetic_declination
 from fusion.fuser import OrientationFuser
-from fusion.orientation import CHIP
+from fusion.orientation import CHIP, SIX_AXES
 from muxer.extract.track import with_fix
 
 _ARBITRARY, _MAGNETIC = "arbitrary", "magnetic north"
+_FOR_EVER_NS = 1 << 62
 
 
 class Sink(Protocol):
@@ -40,21 +44,36 @@ class Sink(Protocol):
 class Recorder:
     """Turns deliveries of a rig's sources into packets and samples of a clip. One thread.
 
-    UsageError for a filter that there is not.
+    `output` says when there is an orientation: "imu" at each inertial sample, "frame" at each
+    picture, or so many times a second.
+
+    UsageError for a filter that there is not, a calibration of another rig, and for the pictures
+    of one without a camera.
     """
 
-    def __init__(self, rig: Rig, sink: Sink, account: Account, filter_name: str) -> None:
+    def __init__(
+        self, rig: Rig, sink: Sink, account: Account, filter_name: str, output: str | float = "imu"
+    ) -> None:
+        rig.check_calibration()
         self._rig = rig
         self.sink = sink
         self._account = account
         self._fuser: OrientationFuser | ChipOrientation | None = None
-        self._heading = _ARBITRARY if rig.mag is None else _MAGNETIC
+        has_north = rig.mag is not None and filter_name != SIX_AXES
+        self._heading = _MAGNETIC if has_north else _ARBITRARY
         if filter_name == CHIP:
             self._heading = _heading_of_chip(rig)
             self._fuser = ChipOrientation(rig.mount)
         elif rig.imu is not None:
             self._fuser = rig.fuser(filter_name)
+        if output == "frame" and rig.camera is None:
+            raise UsageError('output "frame" wants a camera: leave it out, or say how many Hz')
+        self._by_frame = output == "frame"
+        self._chosen: ChosenTimes | None = None
+        if output != "imu":
+            self._chosen = ChosenTimes(None if isinstance(output, str) else output)
         self._fused_until_ns = 0
+        self._filmed_until_ns = 0
         self._declination: float | None = None
         self.newest: dict[PacketType, Samples] = {}
         """The last sample of each kind, for a person who watches; any thread may look."""
@@ -78,9 +97,10 @@ class Recorder:
         blocks: Sequence[Samples] = ()
         match delivery.content:
             case Inertial() as inertial:
-                blocks = self._inertial(inertial)
-                complete_ns = self._fused_until_ns
-            case Magnetic(t_ns, field):
+                blocks = self._inertial(self._rig.correction.inertial(inertial))
+                complete_ns = self._oriented_until_ns
+            case Magnetic(t_ns) as magnetic:
+                field = self._rig.correction.magnetic(magnetic).field
                 if isinstance(self._fuser, OrientationFuser):
                     self._fuser.add_mag(t_ns, field)
                 turned = rotate_to_camera(self._rig.mount, field)
@@ -88,19 +108,29 @@ class Recorder:
             case Samples() as fixes:
                 self._find_true_north(fixes)
                 blocks = [fixes]
+            case Filming(_, packets):
+                self.newest_picture = None  # of another camera, perhaps
+                self._film(packets)
             case None:
                 if complete_ns is None and delivery.source == "imu":
                     blocks = self._fused(last=True)
             case packets:
-                keys = (p for p in packets if p.stream == 0 and p.keyframe)
-                self.newest_picture = next(keys, self.newest_picture)
-                self.sink.add_packets(packets)
+                self._film(packets)
+        if delivery.source == "camera":
+            self._filmed_until_ns = _FOR_EVER_NS if complete_ns is None else complete_ns
         self.newest.update((block.kind, block[-1:]) for block in blocks)
         if delivery.source != "camera":
             self.sink.add_samples(delivery.source, blocks, complete_ns)
         elif complete_ns is None:
             self.sink.end_video()
         self.sink.advance(delivery.at_ns)
+
+    def _film(self, packets: Sequence[Packet]) -> None:
+        if self._chosen is not None and self._by_frame:
+            self._chosen.want(np.array([p.pts_ns for p in packets if p.stream == 0], np.int64))
+        keys = (p for p in packets if p.stream == 0 and p.keyframe)
+        self.newest_picture = next(keys, self.newest_picture)
+        self.sink.add_packets(packets)
 
     def _inertial(self, inertial: Inertial) -> list[Samples]:
         mount, t_ns = self._rig.mount, inertial.t_ns
@@ -119,10 +149,20 @@ class Recorder:
         if self._fuser is None:
             return []
         orientation = self._fuser.flush() if last else self._fuser.take()
-        if orientation is None or not len(orientation):
-            return []
-        self._fused_until_ns = int(orientation.t_ns[-1]) + 1
-        return [orientation]
+        if orientation is not None and len(orientation):
+            self._fused_until_ns = int(orientation.t_ns[-1]) + 1
+        if self._chosen is not None:
+            if orientation is not None:
+                self._chosen.add(orientation)
+            orientation = self._chosen.take(_FOR_EVER_NS if last else self._oriented_until_ns)
+        return [] if orientation is None or not len(orientation) else [orientation]
+
+    @property
+    def _oriented_until_ns(self) -> int:
+        """No orientation of a time before this will follow."""
+        if self._by_frame:
+            return min(self._fused_until_ns, self._filmed_until_ns)
+        return self._fused_until_ns
 
     def _find_true_north(self, fixes: Samples) -> None:
         """With the first fix the declination of the place is known, and headings become true."""

@@ -1,9 +1,10 @@
-"""Magnetic declination: how far a compass points beside true north, at a place and on a day."""
+"""The Earth's magnetic field at a place and on a day: where a compass points, and how steeply."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import dataclass
 
 from pygeomag import GeoMag, decimal_year_from_date
 
@@ -16,8 +17,22 @@ class DeclinationError(CammError, ValueError):
     """There is no declination for this place or day; the orientation stays on magnetic north."""
 
 
+@dataclass(frozen=True, slots=True)
+class EarthField:
+    """The Earth's field: radians east of true north, radians below level, strength in uT."""
+
+    declination: float
+    dip: float
+    strength_ut: float
+
+
 def magnetic_declination(latitude: float, longitude: float, height_m: float, day: dt.date) -> float:
-    """Magnetic north, radians east of true north.
+    """Magnetic north, radians east of true north; see `earth_field`."""
+    return earth_field(latitude, longitude, height_m, day).declination
+
+
+def earth_field(latitude: float, longitude: float, height_m: float, day: dt.date) -> EarthField:
+    """The Earth's magnetic field at a place and on a day.
 
     `latitude`, `longitude` in degrees (-180 to 180), `height_m` above the WGS 84 ellipsoid or the
     sea, which differ by nothing that matters here; `day` a date or time, UTC.
@@ -50,4 +65,4 @@ def magnetic_declination(latitude: float, longitude: float, height_m: float, day
             f"no compass works at latitude {latitude}, longitude {longitude}: the horizontal "
             f"field is {field.h:.0f} nT, below {_BLACKOUT_NT:.0f} nT"
         )
-    return math.radians(field.d)
+    return EarthField(math.radians(field.d), math.radians(field.i), field.f / 1000)
