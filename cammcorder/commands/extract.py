@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     from camm import PacketType
     from muxer.clip import Clip
     from muxer.extract import Document, Selection
-
-_LONG_WORK = 8
-"""Blocks of records from which on it takes long enough for a progress bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +117,7 @@ def _documents(selection: Selection, formats: list[str]) -> list[Document]:
 def _print(clip: Clip, documents: list[Document]) -> None:
     """All documents to standard output, an empty line between them."""
     from camm import UsageError
+    from cammcorder.commands.outputs import progress
     from muxer.extract import make_together
 
     if len(documents) > 1 and not all(document.text for document in documents):
@@ -134,7 +130,7 @@ def _print(clip: Clip, documents: list[Document]) -> None:
     for number, document in enumerate(documents):
         if number:
             out.write(b"\n")
-        with _progress(clip) as watched:
+        with progress(clip, "extracting") as watched:
             for (piece,) in watched(make_together([document], clip.record_blocks())):
                 out.write(piece)
     out.flush()
@@ -142,7 +138,7 @@ def _print(clip: Clip, documents: list[Document]) -> None:
 
 def _write(selection: Selection, documents: list[Document], options: argparse.Namespace) -> None:
     """All documents to files of the folder, once it is known that all their names are free."""
-    from cammcorder.commands.outputs import free_file, made_folder
+    from cammcorder.commands.outputs import free_file, made_folder, progress
     from muxer.extract import make_together, write_together
 
     folder = made_folder(Path(options.output))
@@ -151,22 +147,6 @@ def _write(selection: Selection, documents: list[Document], options: argparse.Na
     for path in paths:
         if path.parent.exists():
             free_file(path, force=options.force)
-    with _progress(clip) as watched:
+    with progress(clip, "extracting") as watched:
         write_together(paths, watched(make_together(documents, clip.record_blocks())))
     sys.stdout.writelines(f"{path}\n" for path in paths)
-
-
-_Rounds = Iterable[Sequence[bytes]]
-
-
-@contextmanager
-def _progress(clip: Clip) -> Iterator[Callable[[_Rounds], _Rounds]]:
-    """A bar on standard error for long work at a terminal; gives what counts the rounds of it."""
-    if clip.survey.blocks < _LONG_WORK or not sys.stderr.isatty():
-        yield lambda rounds: rounds
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        yield lambda rounds: bar.track(rounds, clip.survey.blocks + 1, description="extracting")

@@ -1,16 +1,25 @@
-"""Where a command may write: asked before the work, so that none is lost to a taken name."""
+"""Where a command may write, asked before the work so that none is lost to a taken name; and how
+it tells that it is at work.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from camm.errors import UsageError
 
 if TYPE_CHECKING:
     from muxer.clip import Clip
+
+_LONG_WORK = 8
+"""Blocks of records from which on it takes long enough for a progress bar."""
+
+_Round = TypeVar("_Round")
 
 
 def free_file(path: Path, *, force: bool) -> Path:
@@ -51,3 +60,21 @@ def tell_cost(clip: Clip) -> None:
     """Say on standard error what reading the clip has fetched."""
     requests, fetched = clip.fetched
     sys.stderr.write(f"cammcorder: {requests} requests, {fetched:,} of {clip.size:,} bytes\n")
+
+
+@contextmanager
+def progress(
+    clip: Clip, doing: str, *, long_work: int = _LONG_WORK
+) -> Iterator[Callable[[Iterable[_Round]], Iterable[_Round]]]:
+    """A bar on standard error for long work at a terminal; gives what counts the rounds of it.
+
+    There is a round for each block of the clip's records, and there may be one more.
+    """
+    if clip.survey.blocks < long_work or not sys.stderr.isatty():
+        yield lambda rounds: rounds
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        yield lambda rounds: bar.track(rounds, clip.survey.blocks + 1, description=doing)

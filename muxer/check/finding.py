@@ -9,6 +9,8 @@ from typing import Literal
 
 from camm import PacketType
 
+Severity = Literal["error", "warning"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -17,23 +19,26 @@ class Finding:
     An error breaks the specification or makes a reader in use fail or read something else. A
     warning makes the clip worth less, or unwelcome somewhere.
 
-    `rule`  the name of the rule's function
-    `t_s`   seconds into the movie where it shows first; None where it has no place in time
+    `rule`    the rule's name
+    `t_s`     seconds into the movie where it shows first; None where it has no place in time
+    `remedy`  what to do about it
     """
 
     rule: str
-    severity: Literal["error", "warning"]
+    severity: Severity
     message: str
     t_s: float | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome for a clip."""
+    """The outcome for a clip, by the rules of a profile."""
 
     path: str
     counts: Mapping[PacketType, int]
     findings: tuple[Finding, ...]
+    profile: str = "readers"
 
     @property
     def sound(self) -> bool:

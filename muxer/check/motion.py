@@ -1,93 +1,125 @@
-"""Rules for the values of the motion sensors."""
+"""Rules for the values of the motion sensors, each by itself: numbers, units, signs of life."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
-
-from camm import PacketType, Samples, is_vector
-from muxer.check.finding import Finding, number
-from muxer.clip import Clip
+from camm import PacketType, is_vector
+from muxer.check.evidence import Evidence
+from muxer.check.finding import number
+from muxer.check.rule import Fault, rule
 
 _STANDARD_GRAVITY = 9.81
 _FAR_FROM_GRAVITY = 1.5
-_SMALLEST_HALF_TURN = np.pi + 1e-5
-"""Radians: a half turn and what a float32 may add to it."""
+_MOST_TURNING = 15.0
+"""rad/s in the mean of a clip: two turns a second, all the time; no camera is turned like that."""
+_FASTEST = 80.0
+"""rad/s: beyond the range of every motion sensor that cameras have (4000 deg/s is 70 rad/s)."""
+_WEAKEST_UT, _STRONGEST_UT = 10.0, 150.0
+"""The Earth's field has 22 to 67 uT; iron near the sensor adds to it or takes from it."""
+_FEWEST = 10
+_STILL_NS = 2_000_000_000
+_SENSORS = (PacketType.GYRO, PacketType.ACCELERATION, PacketType.MAGNETIC_FIELD)
 
 
-def finite_vectors(clip: Clip) -> Iterator[Finding]:
+@rule("specification", "error", "leave out samples that are no numbers")
+def finite_vectors(evidence: Evidence) -> Iterator[Fault]:
     """No NaN and no infinity: one of them spoils every filter that it goes through."""
-    for kind in filter(is_vector, PacketType):
-        samples = clip.samples(kind)
-        broken = ~np.isfinite(samples.data).all(axis=1)
-        if broken.any():
-            yield Finding(
-                "finite_vectors",
-                "error",
-                f"{number(int(broken.sum()), 'record')} of {kind.label} with NaN or infinity",
-                samples.t_ns[np.argmax(broken)] / 1e9,
+    for stream in evidence.of(*filter(is_vector, PacketType)):
+        if stream.broken.count:
+            yield Fault(
+                f"{number(stream.broken.count, 'record')} of {stream.kind.label} with NaN or "
+                "infinity",
+                stream.broken.first_ns,
             )
 
 
-def orientation_never_zero(clip: Clip) -> Iterator[Finding]:
+@rule("readers", "error", "write 1e-9 in place of 0")
+def orientation_never_zero(evidence: Evidence) -> Iterator[Fault]:
     """Telemetry-parser divides by the length of the angle-axis and makes NaN of 0."""
-    samples = clip.angle_axis
-    null = ~samples.data.any(axis=1)
-    if null.any():
-        yield Finding(
-            "orientation_never_zero",
-            "error",
-            f"{number(int(null.sum()), 'record')} of angle_axis exactly zero: readers that "
-            "divide by the angle make NaN of them; 1e-9 is as good",
-            samples.t_ns[np.argmax(null)] / 1e9,
-        )
+    for stream in evidence.of(PacketType.ANGLE_AXIS):
+        if stream.zero.count:
+            yield Fault(
+                f"{number(stream.zero.count, 'record')} of angle_axis exactly zero: readers that "
+                "divide by the angle make NaN of them",
+                stream.zero.first_ns,
+            )
 
 
-def orientation_within_half_turn(clip: Clip) -> Iterator[Finding]:
+@rule("specification", "warning", "take 2 pi off the angle, and turn the axis round")
+def orientation_within_half_turn(evidence: Evidence) -> Iterator[Fault]:
     """Every rotation has an angle of at most pi, and readers may expect that one."""
-    samples = clip.angle_axis
-    angle = _lengths(samples)
-    over = np.isfinite(angle) & (angle > _SMALLEST_HALF_TURN)
-    if over.any():
-        yield Finding(
-            "orientation_within_half_turn",
-            "warning",
-            f"{number(int(over.sum()), 'record')} of angle_axis beyond a half turn, up to "
-            f"{angle[over].max():.3f} rad",
-            samples.t_ns[np.argmax(over)] / 1e9,
-        )
+    for stream in evidence.of(PacketType.ANGLE_AXIS):
+        if stream.beyond.count:
+            yield Fault(
+                f"{number(stream.beyond.count, 'record')} of angle_axis beyond a half turn, up to "
+                f"{stream.longest:.3f} rad",
+                stream.beyond.first_ns,
+            )
 
 
-def gravity_in_si_units(clip: Clip) -> Iterator[Finding]:
+@rule("specification", "error", "write rad/s: degrees times 0.017453")
+def gyro_in_si_units(evidence: Evidence) -> Iterator[Fault]:
+    """Angular rate is in rad/s; in degrees it would be 57 times as much."""
+    for stream in evidence.of(PacketType.GYRO):
+        if stream.mean_length > _MOST_TURNING:
+            yield Fault(
+                f"the angular rate is {stream.mean_length:.1f} in the mean, expected rad/s: is it "
+                "in degrees?"
+            )
+        elif stream.longest > _FASTEST:
+            yield Fault(
+                f"the angular rate is up to {stream.longest:.1f} rad/s, more than sensors measure",
+                severity="warning",
+                remedy="leave out what is no measurement",
+            )
+
+
+@rule("specification", "error", "write m/s^2 with gravity in it: g times 9.80665")
+def gravity_in_si_units(evidence: Evidence) -> Iterator[Fault]:
     """Acceleration is specific force in m/s^2, gravity included."""
-    size = _lengths(clip.acceleration)
-    if not np.isfinite(size).any():
-        return
-    mean = float(size[np.isfinite(size)].mean())
-    if abs(mean - _STANDARD_GRAVITY) > _FAR_FROM_GRAVITY:
-        # Hard motion moves the mean a little; a factor of two is another unit or no gravity.
-        strange = not 0.5 < mean / _STANDARD_GRAVITY < 2
-        yield Finding(
-            "gravity_in_si_units",
-            "error" if strange else "warning",
-            f"the acceleration is {mean:.2f} m/s^2 in the mean, expected about 9.81: is it in "
-            "another unit, or gravity taken off?",
-        )
+    for stream in evidence.of(PacketType.ACCELERATION):
+        mean = stream.mean_length
+        if abs(mean - _STANDARD_GRAVITY) > _FAR_FROM_GRAVITY:
+            # Hard motion moves the mean a little; a factor of two is another unit or no gravity.
+            strange = not 0.5 < mean / _STANDARD_GRAVITY < 2
+            yield Fault(
+                f"the acceleration is {mean:.2f} m/s^2 in the mean, expected about 9.81: is it in "
+                "another unit, or gravity taken off?",
+                severity="error" if strange else "warning",
+            )
 
 
-def _lengths(samples: Samples) -> npt.NDArray[np.float64]:
-    """Of every vector, NaN where it is not finite; in doubles, where no float32 overflows."""
-    length = np.full(len(samples), np.nan)
-    finite = np.isfinite(samples.data).all(axis=1)
-    length[finite] = np.linalg.norm(samples.data[finite].astype(np.float64), axis=1)
-    return length
+@rule("specification", "warning", "write microtesla (gauss times 100), and calibrate it in place")
+def field_of_the_earth(evidence: Evidence) -> Iterator[Fault]:
+    """The magnetic field is in microtesla, and not far from the Earth's 22 to 67."""
+    for stream in evidence.of(PacketType.MAGNETIC_FIELD):
+        mean = stream.mean_length
+        if stream.count >= _FEWEST and not _WEAKEST_UT < mean < _STRONGEST_UT:
+            yield Fault(
+                f"the magnetic field is {mean:.3g} in the mean, expected 22 to 67 uT: is it in "
+                "another unit, or is there iron or a magnet near the sensor?"
+            )
 
 
-RULES: tuple[Callable[[Clip], Iterator[Finding]], ...] = (
+@rule("readers", "warning", "look at the sensor: its values were held, or it hangs")
+def sensors_alive(evidence: Evidence) -> Iterator[Fault]:
+    """A sensor that measures is never the same to the last digit for two seconds."""
+    for stream in evidence.of(*_SENSORS):
+        still_ns = stream.still.end_ns - stream.still.start_ns
+        if still_ns > _STILL_NS:
+            yield Fault(
+                f"{stream.kind.label} does not change at all for {still_ns / 1e9:.1f} s",
+                stream.still.start_ns,
+            )
+
+
+RULES = (
     finite_vectors,
     orientation_never_zero,
     orientation_within_half_turn,
+    gyro_in_si_units,
     gravity_in_si_units,
+    field_of_the_earth,
+    sensors_alive,
 )

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from camm import StreamFormat
+from camm import UsageError
 from muxer import reader
 from muxer.boxes import box
-from muxer.check import RULES, check
+from muxer.check import RULES, agreement, check
 from muxer.fragments import Run
 from muxer.movie import Handler
 from muxer.recording_file import (
@@ -19,12 +19,10 @@ from muxer.recording_file import (
     RecordingFile,
     TrackSpec,
 )
-from muxer.sample_entries import coding
 
 CREATED = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GPS_TIME = 1464350418.0  # 16948 days and 12 h since 1980-01-06, and 18 leap seconds
 UNIX_TIME = 1780315200.0
-PICTURE = coding(StreamFormat("video", "mjpeg", 90000, width=64, height=48)).entry
 CAMM = box(b"camm", struct.pack(">6xH", 1))
 
 
@@ -38,9 +36,13 @@ def vector(kind, x, y, z):
     return struct.pack("<HH3f", 0, kind, x, y, z)
 
 
-def fix(time, kind=3, latitude=47.0, longitude=8.5, altitude=400.0):
+def fix(
+    time, kind=3, latitude=47.0, longitude=8.5, altitude=400.0, *, north=0.0, accuracies=(2, 3, 0.5)
+):
+    horizontal, vertical, speed = accuracies
     return struct.pack(
-        "<HHdidd7f", 0, 6, time, kind, latitude, longitude, altitude, 2, 3, 0, 0, 0, 0.5
+        *("<HHdidd7f", 0, 6, time, kind, latitude, longitude, altitude, horizontal, vertical),
+        *(0, north, 0, speed),
     )
 
 
@@ -48,20 +50,38 @@ def exposure(exposed_ns, skew_ns):
     return struct.pack("<HHii", 0, 1, exposed_ns, skew_ns)
 
 
-class Film:
-    """One second at 200 Hz as bytes, to be spoilt before it is written."""
+def walked(n, off=0.0, **changed):
+    """The nth fix of a walk to the north, five a second, as a receiver would round it."""
+    place = {"latitude": round(47 + n * 0.28 / 111_320 + off / 1000, 7), **changed}
+    return fix(GPS_TIME + n / 5, north=1.4, **place)
 
-    def __init__(self):
-        self.gyro = [(n * 5000, vector(2, 0.1, 0.2, 0.3)) for n in range(200)]
-        self.acceleration = [(n * 5000, vector(3, 0.1, -9.8, 0.3)) for n in range(200)]
-        self.angle_axis = [(n * 5000, vector(0, 0.1, 3.1, 0.0)) for n in range(200)]
-        self.gps = [(n * 200_000 + 7, fix(GPS_TIME + n / 5)) for n in range(5)]
+
+def picture_entry(film):
+    size = struct.pack(">HH", film.width, film.height)
+    return box(film.codec, struct.pack(">6xH", 1), bytes(16), size, bytes(50))
+
+
+class Film:
+    """Some seconds at 200 Hz as bytes, to be spoilt before they are written."""
+
+    def __init__(self, seconds=1, width=64, height=48):
+        noise = np.random.default_rng(1).integers(-9, 10, seconds * 200) / 1e4
+        hasty = enumerate(noise.tolist())
+        self.gyro, self.acceleration, self.angle_axis = [], [], []
+        for n, off in hasty:
+            self.gyro.append((n * 5000, vector(2, 0.1 + off, 0.2, 0.3)))
+            self.acceleration.append((n * 5000, vector(3, 0.1 + off, -9.8, 0.3)))
+            self.angle_axis.append((n * 5000, vector(0, 0.1 + off, 3.1, 0.0)))
+        self.gps = [(n * 200_000 + 7, walked(n, noise[n])) for n in range(seconds * 5)]
         self.shutter = [
-            (max(n * 100_000 - 6000, 0), exposure(8_000_000, 4_000_000)) for n in range(10)
+            (max(n * 100_000 - 6000, 0), exposure(8_000_000, 4_000_000))
+            for n in range(seconds * 10)
         ]
         self.more = []
         self.handler = b"meta"
         self.ticks = 1_000_000
+        self.shown = np.arange(seconds * 10) * 9000
+        self.width, self.height, self.codec = width, height, b"jpeg"
         self.picture = b"\xff\xd8\xff\xd9"
         self.more_tracks = []
         self.about = MovieDescription(CREATED, "cammcorder", "rig", {})
@@ -74,15 +94,15 @@ class Film:
             key=lambda record: record[0],
         )
         records += self.more
-        shown = np.arange(10) * 9000
+        count = len(self.shown)
         pictures = Run(
             1,
-            self.picture * 10,
-            np.full(10, len(self.picture)),
-            shown,
-            np.zeros(10, np.int64),
+            self.picture * count,
+            np.full(count, len(self.picture)),
+            self.shown,
+            np.zeros(count, np.int64),
             9000,
-            np.ones(10, np.bool_),
+            np.ones(count, np.bool_),
         )
         times = np.array([t_us * self.ticks // 1_000_000 for t_us, _ in records], np.int64)
         # A time that runs backwards can only be said by a composition offset.
@@ -97,7 +117,10 @@ class Film:
             np.ones(len(records), np.bool_),
         )
         specs = [
-            TrackSpec(1, Handler(b"vide", ""), VIDEO_HEADER, 90000, PICTURE, 0, 64, 48),
+            TrackSpec(
+                *(1, Handler(b"vide", ""), VIDEO_HEADER, 90000, picture_entry(self)),
+                *(0, self.width, self.height),
+            ),
             TrackSpec(2, Handler(self.handler, ""), METADATA_HEADER, self.ticks, CAMM),
             *self.more_tracks,
         ]
@@ -180,7 +203,7 @@ def imu_hole(film):
 
 
 def gps_hole(film):
-    film.gps = [(7, fix(GPS_TIME)), (5_500_000, fix(GPS_TIME + 5.5))]
+    hole(film, "gps", 6, 35)
 
 
 def unix_times(film):
@@ -189,6 +212,45 @@ def unix_times(film):
 
 def unix_milliseconds(film):
     film.gps = [(n * 200_000 + 7, fix((UNIX_TIME + n / 5) * 1000)) for n in range(5)]
+
+
+def early_frames(film):
+    film.shown = film.shown[1:] - 360  # 4 ms of the 12
+    film.shown[0] = 9000 - 360
+    film.shutter = film.shutter[1:]
+
+
+def replaced(film, name, change):
+    setattr(film, name, [(t_us, change(n)) for n, (t_us, _) in enumerate(getattr(film, name))])
+
+
+def field(film, strength):
+    noise = np.random.default_rng(2).normal(0, 0.01, len(film.gyro))
+    film.more = []
+    film.shutter += [
+        (t_us, vector(7, strength * (1 + off), 0, 0))
+        for (t_us, _), off in zip(film.gyro, noise, strict=True)
+    ]
+
+
+def held_fixes(film):
+    """A fix a second, written five times."""
+    noise = np.random.default_rng(3).normal(0, 1e-6, len(film.gps))
+    seconds = [n - n % 5 for n in range(len(film.gps))]
+    latitudes = [round(47 + n * 0.28 / 111_320 + noise[n], 7) for n in seconds]
+    replaced(film, "gps", lambda n: fix(GPS_TIME + n / 5, latitude=latitudes[n], north=1.4))
+
+
+def drawn_fixes(film):
+    """A fix a second, and four drawn in between."""
+    noise = np.random.default_rng(3).normal(0, 1e-6, len(film.gps) // 5 + 2)
+    at = np.arange(len(film.gps)) / 5
+    latitudes = 47 + np.interp(at, np.arange(len(noise)), np.cumsum(1.26e-5 + noise))
+    replaced(film, "gps", lambda n: fix(GPS_TIME + n / 5, latitude=latitudes[n], north=1.4))
+
+
+def fix_changed(film, row, **changed):
+    spoilt(film, "gps", row, walked(row, **changed))
 
 
 MIN_GPS = struct.pack("<HHddd", 0, 5, 47.0, 8.5, 400.0)
@@ -242,7 +304,6 @@ FAULTS = {
         lambda f: spoilt(f, "shutter", 4, exposure(3_000_000, 1_000_000)),
     ),
     "a hole in the inertial data": ("imu_without_gaps", "warning", imu_hole),
-    "a hole in the GPS data": ("gps_without_gaps", "warning", gps_hole),
     "not a number": (
         "finite_vectors",
         "error",
@@ -292,6 +353,100 @@ FAULTS = {
 }
 
 
+LONG_FAULTS = {
+    "a hole in the GPS data": ("gps_without_gaps", "warning", gps_hole),
+    "two samples of one moment": (
+        "times_of_their_own",
+        "warning",
+        lambda f: f.angle_axis.insert(9, (40_000, vector(0, 0.1, 3.1, 0.01))),
+    ),
+    "orientations that begin late": (
+        "covers_the_film",
+        "warning",
+        lambda f: hole(f, "angle_axis", 0, 300),
+    ),
+    "orientations that end early": (
+        "covers_the_film",
+        "warning",
+        lambda f: hole(f, "angle_axis", -300, None),
+    ),
+    "samples behind the film": (
+        "within_the_film",
+        "warning",
+        lambda f: f.more.append((9_500_000, vector(4, 1, 1, 1))),
+    ),
+    "frames at the begin of their exposure": ("frame_at_centre", "warning", early_frames),
+    "a negative exposure": (
+        "exposure_plausible",
+        "error",
+        lambda f: spoilt(f, "shutter", 0, exposure(-8_000_000, 20_000_000)),
+    ),
+    "exposures in picoseconds": (
+        "exposure_plausible",
+        "warning",
+        lambda f: spoilt(f, "shutter", 79, exposure(800_000_000, 4_000_000)),
+    ),
+    "every other exposure": (
+        "exposure_of_every_frame",
+        "warning",
+        lambda f: setattr(f, "shutter", [(t, p) for n, (t, p) in enumerate(f.shutter) if n < 60]),
+    ),
+    "degrees a second": (
+        "gyro_in_si_units",
+        "error",
+        lambda f: replaced(f, "gyro", lambda n: vector(2, 20 + n / 100, 5, 5)),
+    ),
+    "an angular rate that nobody measures": (
+        "gyro_in_si_units",
+        "warning",
+        lambda f: spoilt(f, "gyro", 900, vector(2, 0, 150, 0)),
+    ),
+    "gauss": ("field_of_the_earth", "warning", lambda f: field(f, 0.47)),
+    "a sensor that hangs": (
+        "sensors_alive",
+        "warning",
+        lambda f: replaced(f, "gyro", lambda n: vector(2, 0.1 + max(n, 800) / 1e3, 0, 0)),
+    ),
+    "a fix of four dimensions": (
+        "gps_fix_type_known",
+        "warning",
+        lambda f: fix_changed(f, 9, kind=4),
+    ),
+    "fixes written again": ("gps_not_repeated", "warning", held_fixes),
+    "fixes drawn in": ("gps_not_interpolated", "warning", drawn_fixes),
+    "a receiver's clock that runs away": (
+        "gps_keeps_pace",
+        "warning",
+        lambda f: replaced(f, "gps", lambda n: fix(GPS_TIME + n / 4, north=1.4)),
+    ),
+    "no accuracies": (
+        "gps_accuracies_present",
+        "warning",
+        lambda f: replaced(f, "gps", lambda n: walked(n, accuracies=(0, 0, 0))),
+    ),
+    "a fix that jumps": (
+        "gps_moves_smoothly",
+        "warning",
+        lambda f: fix_changed(f, 20, latitude=47.001),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", LONG_FAULTS)
+def test_a_fault_of_a_longer_clip_is_found_by_its_rule_and_by_no_other(fault, tmp_path):
+    rule, severity, spoil = LONG_FAULTS[fault]
+    film = Film(8)
+    spoil(film)
+    verdict = verdict_of(film, tmp_path)
+    assert {(finding.rule, finding.severity) for finding in verdict.findings} == {(rule, severity)}
+
+
+def test_a_longer_clip_with_a_field_of_the_earth_has_no_faults(tmp_path):
+    film = Film(8)
+    field(film, 47.0)
+    assert verdict_of(film, tmp_path).findings == ()
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_by_its_rule_and_by_no_other(fault, tmp_path):
     rule, severity, spoil = FAULTS[fault]
@@ -302,9 +457,192 @@ def test_a_fault_is_found_by_its_rule_and_by_no_other(fault, tmp_path):
     assert verdict.sound == (severity == "warning")
 
 
+def panorama():
+    """Eight seconds that Street View would take."""
+    film = Film(8, 3840, 1920)
+    film.codec = b"avc1"
+    return film
+
+
+def without(film, *names):
+    for name in names:
+        setattr(film, name, [])
+
+
+def shifted_fixes(film, by_s):
+    film.gps = [(t_us + by_s * 1_000_000, packet) for t_us, packet in film.gps]
+
+
+def jittery(film):
+    late = np.random.default_rng(5).integers(0, 1000, len(film.gyro)).tolist()
+    for name in ("gyro", "acceleration"):
+        records = getattr(film, name)
+        setattr(film, name, [(t + off, p) for (t, p), off in zip(records, late, strict=True)])
+    film.angle_axis = []
+    film.gyro[0], film.acceleration[0] = (0, film.gyro[0][1]), (0, film.acceleration[0][1])
+
+
+def slow(film, *names):
+    for name in names:
+        setattr(film, name, getattr(film, name)[::4])
+
+
+def slow_frames(film):
+    film.shown, film.shutter = film.shown[::5], []
+
+
+def standing(film):
+    replaced(film, "gps", lambda n: fix(GPS_TIME + n / 5, latitude=47 + n % 3 / 1e7))
+
+
+def wild_fixes(film):
+    replaced(film, "gps", lambda n: walked(n, latitude=47 + n % 2 / 1000))
+
+
+def in_the_future(film):
+    film.about = MovieDescription(datetime(2036, 6, 1, 12, tzinfo=UTC), "cammcorder", "rig", {})
+
+
+STREET_VIEW = {
+    "one fix": ("insufficient_gps", "error", lambda f: hole(f, "gps", 1, None)),
+    "no fix": ("insufficient_gps", "error", lambda f: without(f, "gps")),
+    "a fix every four seconds": (
+        "insufficient_gps",
+        "warning",
+        lambda f: setattr(f, "gps", f.gps[::20] + f.gps[-1:]),
+    ),
+    "fixes of another time": ("no_overlap_gps", "error", lambda f: shifted_fixes(f, 60)),
+    "null island": ("invalid_gps", "error", lambda f: replaced(f, "gps", null_island)),
+    "a tunnel": ("gps_data_gap", "error", gps_hole),
+    "no fix at first": ("gps_data_gap", "error", lambda f: hole(f, "gps", 0, 28)),
+    "wild fixes": ("jumpy_gps", "error", wild_fixes),
+    "dead sensors": (
+        "invalid_imu",
+        "error",
+        lambda f: replaced(f, "gyro", lambda n: vector(2, 0, 0, 0)),
+    ),
+    "not a number": (
+        "invalid_imu",
+        "error",
+        lambda f: spoilt(f, "gyro", 9, vector(2, 0, float("nan"), 0)),
+    ),
+    "no angular rate": ("insufficient_imu", "error", lambda f: without(f, "gyro")),
+    "50 Hz": ("insufficient_imu", "warning", lambda f: slow(f, "gyro", "acceleration")),
+    "polls": ("imu_jitter", "warning", jittery),
+    "a lost burst": ("imu_data_gap", "error", imu_hole),
+    "half a track": (
+        "insufficient_overlap_time_series",
+        "warning",
+        lambda f: hole(f, "gps", 25, None),
+    ),
+    "a quarter of a track": (
+        "insufficient_overlap_time_series",
+        "error",
+        lambda f: (hole(f, "gyro", 0, 1000), hole(f, "acceleration", 0, 1000)),
+    ),
+    "two frames a second": ("insufficient_video_frames", "warning", slow_frames),
+    "HD": ("low_resolution", "error", lambda f: resized(f, 1920, 960)),
+    "a flat picture": ("invalid_video_dimensions", "error", lambda f: resized(f, 3840, 2160)),
+    "pictures": ("invalid_video_format", "warning", lambda f: setattr(f, "codec", b"jpeg")),
+    "a clock ten years ahead": ("invalid_capture_time", "error", in_the_future),
+    "fixes ten years ahead": (
+        "invalid_capture_time",
+        "error",
+        lambda f: replaced(f, "gps", lambda n: fix(GPS_TIME + 3e8 + n / 5, latitude=47 + n / 9e4)),
+    ),
+    "standing": ("insufficient_movement", "warning", standing),
+    "no maker": ("maker_and_model", "error", anonymous),
+}
+
+
+def null_island(n):
+    return fix(GPS_TIME + n / 5, latitude=0.0, longitude=0.0)
+
+
+def resized(film, width, height):
+    film.width, film.height = width, height
+
+
+def street_view_of(film, folder):
+    with reader.open(film.write(folder / "walk.mp4")) as clip:
+        return check(clip, "street-view", now=datetime(2026, 6, 2, tzinfo=UTC))
+
+
+def test_street_view_has_nothing_against_a_panorama_of_a_walk(tmp_path):
+    assert street_view_of(panorama(), tmp_path).findings == ()
+
+
+@pytest.mark.parametrize("fault", STREET_VIEW)
+def test_a_reason_to_be_refused_is_told_by_its_name(fault, tmp_path):
+    rule, severity, spoil = STREET_VIEW[fault]
+    film = panorama()
+    spoil(film)
+    refused = {
+        (finding.rule, finding.severity)
+        for finding in street_view_of(film, tmp_path).findings
+        if finding.rule in {name for name, *_ in STREET_VIEW.values()}
+    }
+    assert (rule, severity) in refused
+    assert refused <= {(rule, severity), *COMES_WITH.get(fault, ())}
+
+
+COMES_WITH = {
+    "a fix every four seconds": [("gps_data_gap", "error")],
+    "fixes of another time": [
+        ("gps_data_gap", "error"),
+        ("insufficient_overlap_time_series", "error"),
+    ],
+    "null island": [("insufficient_gps", "error")],
+    "no fix at first": [
+        ("insufficient_overlap_time_series", "error"),
+        ("insufficient_movement", "warning"),
+    ],
+    "one fix": [("gps_data_gap", "error"), ("insufficient_overlap_time_series", "error")],
+}
+
+
+def test_frames_that_lie_outside_the_file_are_a_corrupt_video(tmp_path):
+    film = panorama()
+    film.picture = bytes(1000)
+    path = film.write(tmp_path / "walk.mp4")
+    whole = path.read_bytes()
+    # The first chunk is of pictures; its offset is the first of the first 'stco'.
+    at = whole.index(b"stco", whole.rindex(b"moov")) + 12
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(struct.pack(">I", len(whole) - 1500))
+    with reader.open(path) as clip:
+        assert "corrupt_video" in {found.rule for found in check(clip, "street-view").findings}
+
+
+def test_a_header_that_leaves_the_duration_open_is_found(tmp_path):
+    path = Film().write(tmp_path / "walk.mp4")
+    film = bytearray(path.read_bytes())
+    at = film.rindex(b"mdhd")  # of version 1: flags, two times of 8 bytes, timescale, duration
+    film[at + 28 : at + 36] = bytes(8)
+    path.write_bytes(film)
+    with reader.open(path) as clip:
+        assert [finding.rule for finding in check(clip).findings] == ["true_duration"]
+
+
 def test_every_rule_has_a_fault_that_it_finds():
-    elsewhere = {"no_edit_list", "starts_at_zero", "one_sample_entry"}
-    assert {rule.__name__ for rule in RULES} == {rule for rule, _, _ in FAULTS.values()} | elsewhere
+    alone = {"no_edit_list", "starts_at_zero", "one_sample_entry", "true_duration", "corrupt_video"}
+    together = {rule.name for rule in agreement.RULES}  # test_check_agreement.py
+    tables = (*FAULTS.values(), *LONG_FAULTS.values(), *STREET_VIEW.values())
+    assert {rule.name for rule in RULES} == {rule for rule, _, _ in tables} | alone | together
+
+
+def test_rules_have_names_of_their_own_and_say_what_to_do():
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.says and rule.remedy for rule in RULES)
+
+
+def test_there_is_no_other_profile(tmp_path):
+    with (
+        reader.open(Film().write(tmp_path / "walk.mp4")) as clip,
+        pytest.raises(UsageError, match="no profile is called 'mapillary'; there are: readers"),
+    ):
+        check(clip, "mapillary")
 
 
 def test_metadata_that_begins_late_needs_an_edit_list_and_is_faulty_for_both(tmp_path):
