@@ -32,11 +32,15 @@ format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# BROAD=FOLDER, a folder of trials, adds how right the orientation is.
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.clocks
+	$(BIN)/python -m benchmarks.cameras
+	$(BIN)/python -m benchmarks.pictures
+	$(if $(BROAD),$(BIN)/python -m benchmarks.orientation $(BROAD))
 	$(BIN)/python -m benchmarks.service
 
 fuzz: $(VENV)/test

@@ -125,9 +125,9 @@ def to_angle_axis(q: npt.ArrayLike) -> Array:
     The vector changes sign where the angle passes pi, which a level camera does whenever it turns
     through south. Both signs are the same rotation there; interpolate quaternions, never these.
     """
-    vector = _logarithm(np.asarray(q, np.float64))
-    null = np.linalg.norm(vector, axis=-1, keepdims=True) < SMALLEST_ANGLE
-    return np.where(null, (SMALLEST_ANGLE, 0.0, 0.0), vector)
+    vector, angle = _logarithm(np.asarray(q, np.float64))
+    null = np.abs(angle) < SMALLEST_ANGLE
+    return np.where(null, (SMALLEST_ANGLE, 0.0, 0.0), vector) if null.any() else vector
 
 
 def heading_pitch_roll(angle_axis: npt.ArrayLike) -> tuple[Array, Array, Array]:
@@ -145,14 +145,17 @@ def heading_pitch_roll(angle_axis: npt.ArrayLike) -> tuple[Array, Array, Array]:
     return heading, pitch, roll
 
 
-def _logarithm(q: Array) -> Array:
-    """Axis times the angle of the shorter way round, zero for no rotation."""
+def _logarithm(q: Array) -> tuple[Array, Array]:
+    """Axis times the angle of the shorter way round, and that angle: (..., 3) and (..., 1)."""
     w, v = q[..., :1], q[..., 1:]
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    length = np.sqrt((v * v).sum(axis=-1, keepdims=True))
     # q and -q are one rotation; the one with w >= 0 has its angle in [0, pi]. The arctangent keeps
     # its digits at both ends, where the arccosine of w loses half of them at 0.
-    angle = 2.0 * np.arctan2(length, np.abs(w))
-    return np.asarray(np.where(w < 0, -v, v) * (angle / np.where(length > 0, length, 1.0)))
+    angle = np.copysign(2.0 * np.arctan2(length, np.abs(w)), w)
+    return v * (angle / np.maximum(length, _TINY)), angle
+
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def interpolate(
@@ -170,9 +173,13 @@ def interpolate(
     before = np.maximum(after - 1, 0)
     # Differences first: nanoseconds since boot have more digits than a float64.
     span = np.maximum(t_ns[after] - t_ns[before], 1)
-    part = np.clip((at_ns - t_ns[before]) / span, 0.0, 1.0)[:, None]
-    turn = _logarithm(multiply(conjugate(q[before]), q[after]))
-    return multiply(q[before], from_angle_axis(part * turn))
+    return interpolated(q[before], q[after], np.clip((at_ns - t_ns[before]) / span, 0.0, 1.0))
+
+
+def interpolated(first: Array, second: Array, part: Array) -> Array:
+    """Orientations (N, 4) between two, row by row: so far, 0 to 1, on the shorter way (slerp)."""
+    turn, _ = _logarithm(multiply(conjugate(first), second))
+    return multiply(first, from_angle_axis(part[:, None] * turn))
 
 
 def mount_from_axes(*, x: str, y: str, z: str) -> Array:
@@ -202,10 +209,28 @@ def mount_from_axes(*, x: str, y: str, z: str) -> Array:
     return np.stack(columns, axis=1)
 
 
-def check_mount(mount: npt.ArrayLike) -> Array:
+def mount_from_euler(x_deg: float, y_deg: float, z_deg: float) -> Array:
+    """The mount R_camera,sensor = Rz Ry Rx of a sensor that was turned from the camera's axes.
+
+    About the camera's own X (right), then Y (down), then Z (forward), right-handed. 90, 0, 0 is a
+    sensor whose x points right, y forward and z up.
+    """
+    x, y, z = from_angle_axis(np.diag(np.radians([x_deg, y_deg, z_deg])))
+    return to_matrix(multiply(z, multiply(y, x)))
+
+
+def mount_from_matrix(matrix: npt.ArrayLike) -> Array:
+    """The rotation nearest to a matrix that was written with a few digits.
+
+    UsageError where it is none to a thousandth.
+    """
+    return to_matrix(from_matrix(check_mount(matrix, tolerance=1e-3)))
+
+
+def check_mount(mount: npt.ArrayLike, tolerance: float = 1e-6) -> Array:
     """The matrix R_camera,sensor, once it is known to be a rotation; else UsageError."""
     matrix = np.asarray(mount, np.float64)
-    if matrix.shape != (3, 3) or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6):
+    if matrix.shape != (3, 3) or not np.allclose(matrix @ matrix.T, np.eye(3), atol=tolerance):
         raise UsageError(f"a mount is a rotation matrix of 3 x 3, found {matrix.tolist()}")
     if np.linalg.det(matrix) < 0:
         raise UsageError(f"the mount {matrix.tolist()} is a mirror: turn one axis the other way")

@@ -58,12 +58,16 @@ class Recovered:
 class Shelf:
     """The clips in a folder, which is made if need be. OSError where that cannot be.
 
-    `boot` tells the host's boots apart: the first eight digits of its boot id. Methods may be
-    called by any thread. OSError from each of them where the disk fails.
+    `boot` tells the host's boots apart: the first eight digits of its boot id. `told` is called
+    with each clip that has become whole. Methods may be called by any thread. OSError from each of
+    them where the disk fails.
     """
 
-    def __init__(self, folder: Path, boot: str) -> None:
+    def __init__(
+        self, folder: Path, boot: str, told: Callable[[Path], None] = lambda path: None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._told = told
         self.folder = folder
         self._boot = boot
         self._naming = threading.RLock()  # a clip and its mark go together
@@ -165,6 +169,7 @@ class Shelf:
                 final = self._free_name(_utc_stem(utc), _SUFFIX)
             _rename(path, final)
             sync_folder(self.folder)
+        self._told(final)
         return final
 
     def date(self, utc_at: Callable[[int], datetime]) -> dict[str, str]:

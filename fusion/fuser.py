@@ -38,7 +38,8 @@ class FusionStatistics:
     `fused`             orientations given out, or about to be
     `waiting`           inertial samples that wait for the magnetometer
     `without_field`     of the fused, those that had no magnetic sample near enough
-    `without_force`     of the fused, those whose accelerometer was saturated or not finite
+    `without_force`     inertial samples whose accelerometer was saturated or not finite: only their
+                        turn counts
     `bad_gyro`          inertial samples left out: angular rate saturated or not finite
     `bad_field`         magnetic samples left out: saturated or not finite
     `bad_orientation`   orientations of a chip left out: no rotation or not finite
@@ -91,17 +92,16 @@ class OrientationFuser:
         self._filter_name = check_name(filter_name)
         self._camera = CameraOrientation(mount)
         self._mag_reach_ns = mag_reach_ns
-        self._gyro_limit = gyro_limit
-        self._accel_limit = accel_limit
-        self._mag_limit = mag_limit
+        self._imu_limits = np.repeat([gyro_limit, accel_limit], 3)
+        self._mag_limits = np.repeat(mag_limit, 3)
         self._imu = _Queue(columns=6)
         self._mag = _Queue(columns=3)
         self._counts: Counter[str] = Counter()
         # Known with the first block: the filter, its period, and the sample fused last.
         self._filter: OrientationFilter | None = None
         self._period_ns = 0
-        self._t_ns = 0
-        self._gyro = np.zeros((1, 3))
+        self._t_ns: int | None = None
+        self._gyro = np.zeros(3)
 
     def set_declination(self, declination: float) -> None:
         """Turn what is fused from now on to true north; radians, magnetic north east of true."""
@@ -122,28 +122,37 @@ class OrientationFuser:
                 f"the filter was made for a sample every {self._period_ns} ns, found {period_ns}: "
                 "another rate needs a new OrientationFuser"
             )
-        good = _within(gyro, self._gyro_limit)
-        self._counts["bad_gyro"] += len(t_ns) - int(np.count_nonzero(good))
-        # A shock saturates the accelerometer first; the turn of that sample is still good.
-        force = np.where(_within(accel, self._accel_limit)[:, None], accel, 0.0)
-        rows = np.concatenate([gyro, force], axis=1)
-        self._counts["out_of_order"] += self._imu.push(t_ns[good], rows[good])
+        rows = np.concatenate([gyro, accel], axis=1)
+        within = np.abs(rows) < self._imu_limits  # a comparison with NaN is false
+        if not within.all():
+            turned, forced = within[:, :3].all(axis=1), within[:, 3:].all(axis=1)
+            # A shock saturates the accelerometer first; the turn of that sample is still good.
+            rows[~forced, 3:] = 0.0
+            t_ns, rows = t_ns[turned], rows[turned]
+            self._counts["bad_gyro"] += int(np.count_nonzero(~turned))
+            self._counts["without_force"] += int(np.count_nonzero(turned & ~forced))
+        self._counts["out_of_order"] += self._imu.push(t_ns, rows)
 
     def add_mag(self, t_ns: Times, field: Array) -> None:
         """Magnetic samples: int64[N] and the field (N, 3) in sensor axes, any unit."""
-        good = _within(field, self._mag_limit)
-        self._counts["bad_field"] += len(t_ns) - int(np.count_nonzero(good))
-        self._counts["out_of_order"] += self._mag.push(t_ns[good], field[good])
+        within = np.abs(field) < self._mag_limits
+        if not within.all():
+            good = within.all(axis=1)
+            self._counts["bad_field"] += int(np.count_nonzero(~good))
+            t_ns, field = t_ns[good], field[good]
+        self._counts["out_of_order"] += self._mag.push(t_ns, field)
 
     def take(self) -> Samples | None:
         """The orientations that are ready since the last call, None where there are none."""
+        if self._filter is None or self._filter.acausal:
+            return None
         waiting = self._imu.t_ns
         newest_mag = self._mag.newest_ns
         if newest_mag is None or not len(waiting):
             return self._fuse(len(waiting))
         if waiting[-1] - newest_mag > self._mag_reach_ns:
             return self._fuse(len(waiting))  # whatever field comes now is too far from the last
-        return self._fuse(int(np.searchsorted(waiting, newest_mag, side="right")))
+        return self._fuse(int(waiting.searchsorted(newest_mag, side="right")))
 
     def flush(self) -> Samples | None:
         """The orientations of all samples that still wait: the end of a recording."""
@@ -160,54 +169,67 @@ class OrientationFuser:
         t_ns, rows = self._imu.pop(count)
         gyro, accel = rows[:, :3], np.ascontiguousarray(rows[:, 3:])
         mag = self._field_at(t_ns)
-        if not self._counts["fused"]:
-            self._t_ns, self._gyro = int(t_ns[0]) - self._period_ns, gyro[:1]
-        steps = np.diff(t_ns, prepend=self._t_ns)
-        breaks = np.flatnonzero(steps > RESTART_NS)
+        if self._t_ns is None:
+            self._t_ns, self._gyro = int(t_ns[0]) - self._period_ns, gyro[0]
+        steps = np.empty_like(t_ns)
+        steps[0] = t_ns[0] - self._t_ns
+        np.subtract(t_ns[1:], t_ns[:-1], out=steps[1:])
 
         # The filter takes a row's rate to have lasted one period. The mean of the two ends of the
         # step, times how long it really was, is the turn between the samples: right to second
         # order, and what bridges lost samples and a chip whose clock is off.
-        previous = np.concatenate([self._gyro, gyro[:-1]])
-        turns = (previous + gyro) / 2 * (steps / self._period_ns)[:, None]
-        turns[breaks] = gyro[breaks]
-        self._t_ns, self._gyro = int(t_ns[-1]), gyro[-1:]
+        turns = np.concatenate([self._gyro[None], gyro[:-1]])
+        turns += gyro
+        turns *= (steps / (2 * self._period_ns))[:, None]
+        self._t_ns, self._gyro = int(t_ns[-1]), gyro[-1]
 
-        parts: list[Array] = []
-        for start, stop in pairwise([0, *breaks.tolist(), count]):
-            if parts:
-                self._filter.restart()
-            rows_of_part = slice(start, stop)
-            parts.append(
-                self._filter.update(turns[rows_of_part], accel[rows_of_part], mag[rows_of_part])
-            )
-        if len(breaks):
+        breaks: list[int] = []
+        if 2 * steps.max() > 3 * self._period_ns:
+            breaks = np.flatnonzero(steps > RESTART_NS).tolist()
+            missing = int(np.count_nonzero(2 * steps > 3 * self._period_ns))
+            self._counts["gaps"] += missing - len(breaks)
+        if breaks:
+            turns[breaks] = gyro[breaks]
+            self._counts["restarts"] += len(breaks)
             _log.warning(
                 "no motion samples for %.1f s: the orientation starts again",
                 steps[breaks].max() / 1e9,
             )
+        parts: list[Array] = []
+        for start, stop in pairwise([0, *breaks, count]):
+            if parts:
+                self._filter.restart()
+            part = slice(start, stop)
+            parts.append(self._filter.update(turns[part], accel[part], mag[part]))
         self._counts["fused"] += count
-        self._counts["without_field"] += count - int(np.count_nonzero(mag.any(axis=1)))
-        self._counts["without_force"] += count - int(np.count_nonzero(accel.any(axis=1)))
-        self._counts["restarts"] += len(breaks)
-        self._counts["gaps"] += int(np.count_nonzero(2 * steps > 3 * self._period_ns)) - len(breaks)
-
-        return self._camera.samples(t_ns, np.concatenate(parts))
+        return self._camera.samples(t_ns, np.concatenate(parts) if breaks else parts[0])
 
     def _field_at(self, t_ns: Times) -> Array:
         """The field at these times, rows of zeros where no two samples near enough enclose them."""
         times, values = self._mag.t_ns, self._mag.values
-        field = np.zeros((len(t_ns), 3))
-        after = np.searchsorted(times, t_ns)
-        inside = np.flatnonzero((after > 0) & (after < len(times)))
-        after = after[inside]
-        span = times[after] - times[after - 1]
-        near = span <= self._mag_reach_ns
-        inside, after, span = inside[near], after[near], span[near]
-        part = ((t_ns[inside] - times[after - 1]) / span)[:, None]
-        field[inside] = values[after - 1] * (1 - part) + values[after] * part
+        if len(times) < 2:
+            self._counts["without_field"] += len(t_ns)
+            return np.zeros((len(t_ns), 3))
+        after = times.searchsorted(t_ns)
+        outside: npt.NDArray[np.bool_] | None = None
+        if after[0] == 0 or after[-1] == len(times):
+            outside = (after == 0) | (after == len(times))
+            after = np.clip(after, 1, len(times) - 1)
+        before = after - 1
+        begin = times[before]
+        span = times[after] - begin
+        part = ((t_ns - begin) / span)[:, None]
+        field: Array = values[after] - values[before]
+        field *= part
+        field += values[before]
+        if outside is not None or span.max() > self._mag_reach_ns:
+            far = span > self._mag_reach_ns
+            if outside is not None:
+                far |= outside
+            field[far] = 0.0
+            self._counts["without_field"] += int(np.count_nonzero(far))
         # Later samples lie behind the last of these: of the past, one neighbour is enough.
-        self._mag.pop(max(int(np.searchsorted(times, t_ns[-1], side="right")) - 1, 0))
+        self._mag.pop(max(int(times.searchsorted(t_ns[-1], side="right")) - 1, 0))
         return field
 
 
@@ -224,21 +246,21 @@ class _Queue:
         """Append the rows that are later than all before them; the number of the others."""
         if not len(t_ns):
             return 0
+        count = len(t_ns)
         oldest = t_ns[0] - 1 if self.newest_ns is None else self.newest_ns
-        newest = np.maximum.accumulate(np.concatenate([[oldest], t_ns]))
-        later = t_ns > newest[:-1]
-        self.t_ns = np.concatenate([self.t_ns, t_ns[later]])
-        self.values = np.concatenate([self.values, values[later]])
-        self.newest_ns = int(newest[-1])
-        return len(t_ns) - int(np.count_nonzero(later))
+        if t_ns[0] <= oldest or (t_ns[1:] <= t_ns[:-1]).any():
+            newest = np.maximum.accumulate(np.concatenate([[oldest], t_ns]))
+            later = t_ns > newest[:-1]
+            t_ns, values = t_ns[later], values[later]
+        if len(t_ns):
+            self.newest_ns = int(t_ns[-1])
+            waits = len(self.t_ns) > 0
+            self.t_ns = np.concatenate([self.t_ns, t_ns]) if waits else t_ns
+            self.values = np.concatenate([self.values, values]) if waits else values
+        return count - len(t_ns)
 
     def pop(self, count: int) -> tuple[Times, Array]:
         """Take out the oldest rows."""
         t_ns, values = self.t_ns[:count], self.values[:count]
         self.t_ns, self.values = self.t_ns[count:], self.values[count:]
         return t_ns, values
-
-
-def _within(rows: Array, limit: float) -> npt.NDArray[np.bool_]:
-    """The rows that are finite and below the limit; a comparison with NaN is false."""
-    return np.asarray((np.abs(rows) < limit).all(axis=1))

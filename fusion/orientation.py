@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol
 
 from camm.errors import UsageError
@@ -19,17 +20,28 @@ _log = logging.getLogger(__name__)
 CHIP = "chip"
 """In place of a filter's name: the orientation that the motion sensor works out by itself."""
 
+SIX_AXES = "vqf-6d"
+"""The filter that leaves the magnetometer out: its north is arbitrary."""
+
+OFFLINE = "vqf-offline"
+"""The filter that looks ahead as well as back, and so wants all samples before it says anything."""
+
 
 class OrientationFilter(Protocol):
     """Turns inertial and magnetic samples into orientation, block by block, for one sample period.
 
     Every call continues where the last one ended: how a recording is cut into blocks makes no
-    difference to what comes out.
+    difference to what comes out. That is so for all but those that are `acausal`.
     """
 
     @property
     def name(self) -> str:
         """The name it is chosen by."""
+        ...
+
+    @property
+    def acausal(self) -> bool:
+        """Whether it knows nothing of the call before: it must be given all there is in one."""
         ...
 
     def update(self, gyro: Array, accel: Array, mag: Array) -> Array:
@@ -48,31 +60,25 @@ class OrientationFilter(Protocol):
         ...
 
 
-def _vqf(period_s: float) -> OrientationFilter:
-    try:
-        from fusion.vqf_filter import VqfFilter
-    except ImportError:
-        _log.warning(
-            "vqf is not installed: orientation falls back on Madgwick's filter, with about twice "
-            "the error and much more load. To have it: pip install 'cammcorder[vqf]' (builds with "
-            "g++ and python3-dev)"
-        )
-        return _madgwick(period_s)
-    return VqfFilter(period_s)
+_FILTERS = {
+    "vqf": ("vqf", "fusion.vqf_filter", "VqfFilter"),
+    "madgwick": ("ahrs", "fusion.madgwick_filter", "MadgwickFilter"),
+    "imufusion": ("imufusion", "fusion.imufusion_filter", "ImufusionFilter"),
+    SIX_AXES: ("vqf", "fusion.vqf_filter", "Vqf6dFilter"),
+    "mahony": ("ahrs", "fusion.mahony_filter", "MahonyFilter"),
+    "ekf": ("ahrs", "fusion.ekf_filter", "EkfFilter"),
+    "aqua": ("ahrs", "fusion.aqua_filter", "AquaFilter"),
+    "complementary": ("ahrs", "fusion.complementary_filter", "ComplementaryFilter"),
+    OFFLINE: ("vqf", "fusion.vqf_filter", "OfflineVqfFilter"),
+}
+"""The package that a filter needs, and where its adapter is."""
 
-
-def _madgwick(period_s: float) -> OrientationFilter:
-    from fusion.madgwick_filter import MadgwickFilter
-
-    return MadgwickFilter(period_s)
-
-
-_FILTERS: dict[str, Callable[[float], OrientationFilter]] = {"vqf": _vqf, "madgwick": _madgwick}
+_FALLBACK = "madgwick"
 
 
 def filters() -> tuple[str, ...]:
-    """The names `make_filter` takes, the best first."""
-    return tuple(_FILTERS)
+    """The names of those that can work while samples come in."""
+    return tuple(name for name in _FILTERS if name != OFFLINE)
 
 
 def check_name(name: str) -> str:
@@ -89,9 +95,23 @@ def make_filter(name: str, period_s: float) -> OrientationFilter:
     """A filter for samples `period_s` seconds apart.
 
     Where vqf is asked for and not installed (there are wheels for x86-64 only) a warning is logged
-    and Madgwick's comes back; its `name` tells. UsageError for a name that is none, or no period.
+    and Madgwick's comes back; its `name` tells. UsageError for a name that is none, another package
+    that is not installed, or no period.
     """
-    check_name(name)
+    package, module, adapter = _FILTERS[check_name(name)]
     if not 0 < period_s < float("inf"):
         raise UsageError(f"an orientation filter needs a sample period above 0 s, found {period_s}")
-    return _FILTERS[name](period_s)
+    try:
+        make: Callable[[float], OrientationFilter] = getattr(import_module(module), adapter)
+    except ImportError as error:
+        if name not in ("vqf", OFFLINE):
+            raise UsageError(
+                f"filter {name!r} needs the package {package}: pip install 'cammcorder[{package}]'"
+            ) from error
+        _log.warning(
+            "vqf is not installed: orientation falls back on Madgwick's filter, with about twice "
+            "the error and much more load. To have it: pip install 'cammcorder[vqf]' (builds with "
+            "g++ and python3-dev)"
+        )
+        return make_filter(_FALLBACK, period_s)
+    return make(period_s)

@@ -295,6 +295,6 @@ def test_statistics_say_which_filter_works_and_cannot_be_changed(walk):
 
 def test_a_wrong_filter_or_mount_is_refused_at_once():
     with pytest.raises(UsageError, match="vqf, madgwick"):
-        OrientationFuser("ekf", MOUNT)
+        OrientationFuser("kalman", MOUNT)
     with pytest.raises(UsageError, match="mirror"):
         OrientationFuser("vqf", np.diag([1.0, 1.0, -1.0]))
