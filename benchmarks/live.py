@@ -25,6 +25,7 @@ from unittest.mock import patch
 from benchmarks import process, recordings
 from benchmarks.process import CACHE
 from daemon.configuration import (
+    CameraSettings,
     Configuration,
     GpsSettings,
     ImuSettings,
@@ -215,8 +216,9 @@ def _rig(take: Take, seconds: float) -> Iterator[Rig]:
                 ImuSettings(f"unix:{socket}", take.chip, take.rate_hz),
                 MagnetometerSettings(),
                 GpsSettings(link),
+                CameraSettings(str(film(seconds))),
             )
-            with hardware_rig(devices, film(seconds)) as rig:
+            with hardware_rig(devices) as rig:
                 yield rig
 
 

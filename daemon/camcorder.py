@@ -52,12 +52,14 @@ class Camcorder:
         storage: StorageSettings,
         *,
         filter_name: str = "vqf",
+        output: str | float = "imu",
         version: str,
     ) -> None:
         self.shelf = shelf
         self.storage = storage
         self._make_rig = make_rig
         self._filter_name = filter_name
+        self._output = output
         self._version = version
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -66,7 +68,7 @@ class Camcorder:
         self._writer: Writer | None = None
         self._status = Status()
         self._trouble: dict[str, str] = {}
-        self._grown_ns = self._housekeeping_ns = self._retry_ns = self._camera_retry_ns = 0
+        self._grown_ns = self._housekeeping_ns = self._retry_ns = 0
         self._warm_ns = 0
         self._grown: tuple[str, int] | None = None
 
@@ -226,10 +228,14 @@ class Camcorder:
 
     def _record(self, rig: Rig, opened: set[Source]) -> None:
         clock = rig.clock
-        writer = Writer(rig, self.shelf, self.storage, self._filter_name, self._version)
+        writer = Writer(
+            rig, self.shelf, self.storage, self._filter_name, self._version, self._output
+        )
         self._rig = rig
         try:
             rig.begin()
+            if rig.camera is not None:
+                rig.camera.comes_back = True  # there is always a next clip
             self._warm_ns = clock.now_ns() + rig.warm_up_ns
             for source in rig.all_sources:
                 if source in opened or source.comes_back:
@@ -261,18 +267,6 @@ class Camcorder:
 
     def _look_after(self, rig: Rig, writer: Writer) -> None:
         now_ns = rig.clock.now_ns()
-        if rig.camera is not None and rig.camera.finished and now_ns >= self._camera_retry_ns:
-            self._camera_retry_ns = now_ns + _RETRY_NS
-            try:
-                rig.camera.open()
-            except (CammError, OSError) as error:
-                self._complain("camera", f"camera: {error}")
-                if writer.formats and not rig.camera.required:
-                    writer.change_camera(())
-            else:
-                self._trouble.pop("camera", None)
-                writer.change_camera(rig.camera.formats)
-                rig.camera.start(writer.deliver)
         if now_ns >= self._housekeeping_ns:
             self._housekeeping_ns = now_ns + _HOUSEKEEPING_NS
             try:

@@ -8,31 +8,53 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval
 
 from camm import UsageError
 from camm.declared import declared
-from camm.frames import Array, mount_from_axes
+from camm.frames import Array, mount_from_axes, mount_from_euler, mount_from_matrix
+from camm.media import ProjectionKind
 from daemon.control_client import DEFAULT_SOCKET
 from drivers import find, find_magnetometer
+from drivers.camera import CameraOptions
+from drivers.find_camera import CameraKind, kind_of
+from drivers.microphone import MicrophoneOptions
 from drivers.receiver import DynamicModel
+
+_Three: TypeAlias = tuple[float, float, float]
 
 
 @declared
 class Mount:
-    """Where the axes of a sensor point, as seen from behind the camera."""
+    """How a sensor sits on the camera: by names, angles or a matrix.
+
+    `x`, `y`, `z`  where its axes point, as seen from behind the camera
+    `euler_deg`    the turns about the camera's own X (right), then Y (down), then Z (forward) that
+                   bring the camera's axes to the sensor's
+    `matrix`       its rows make camera vectors of the sensor's
+    """
 
     x: str = "right"
     y: str = "forward"
     z: str = "up"
+    euler_deg: _Three | None = None
+    matrix: tuple[_Three, _Three, _Three] | None = None
 
     def __post_init__(self) -> None:
-        self.matrix()
+        named = (self.x, self.y, self.z) != ("right", "forward", "up")
+        if named + (self.euler_deg is not None) + (self.matrix is not None) > 1:
+            raise UsageError("a mount is x, y and z, or euler_deg, or matrix: leave the others out")
+        self.rotation()
 
-    def matrix(self) -> Array:
+    def rotation(self) -> Array:
         """R_camera,sensor (3, 3)."""
+        if self.matrix is not None:
+            return mount_from_matrix(self.matrix)
+        if self.euler_deg is not None:
+            return mount_from_euler(*self.euler_deg)
         return mount_from_axes(x=self.x, y=self.y, z=self.z)
 
 
@@ -41,7 +63,8 @@ class ImuSettings:
     """The motion sensor: where it is, which it is, and what it is set to.
 
     `bus` is a device, or `unix:PATH` of a simulated rig that another process serves. `interrupt` is
-    the GPIO line that its INT pin is wired to, as "gpiochip0:17". The service records without it
+    the GPIO line that its INT pin is wired to, as "gpiochip0:17". `calibration` is a file of
+    `cammcorder calibrate`: it is applied to the whole rig. The service records without it
     unless it is `required`, as with any other device.
     """
 
@@ -53,6 +76,7 @@ class ImuSettings:
     low_pass_hz: Annotated[float, Gt(0)] | None = None
     mount: Mount = Mount()
     interrupt: str | None = None
+    calibration: str | None = None
     required: bool = True
 
     def __post_init__(self) -> None:
@@ -109,11 +133,67 @@ class GpsSettings:
 
 
 @declared
-class CameraSettings:
-    """The camera: for now a film, which is played again and again."""
+class AudioSettings:
+    """The microphone: "default", or a device of ALSA as "hw:1"."""
 
-    file: str
+    device: str = "default"
+    rate_hz: Annotated[int, Gt(0)] = 48_000
+    channels: Annotated[int, Interval(ge=1, le=2)] = 1
+    bitrate_kbit: Annotated[int, Gt(0)] = 128
+
+    def options(self) -> MicrophoneOptions:
+        """The same as drivers take it."""
+        return MicrophoneOptions(self.device, self.rate_hz, self.channels, self.bitrate_kbit)
+
+
+@declared
+class CameraSettings:
+    """The camera, by the names of `drivers.find_camera`; a film is played again and again.
+
+    What comes encoded is passed on as it is: a film or a stream takes no size, rate or encoder.
+    """
+
+    device: str
+    width: Annotated[int, Gt(0)] = 1920
+    height: Annotated[int, Gt(0)] = 1080
+    fps: Annotated[float, Gt(0)] = 30.0
+    input: str = "auto"
+    encoder: str = "auto"
+    bitrate_kbit: Annotated[int, Gt(0)] | None = None
+    line_time_us: Annotated[float, Ge(0)] | None = None
+    projection: ProjectionKind = "rectilinear"
+    audio: AudioSettings | None = None
     required: bool = True
+
+    def __post_init__(self) -> None:
+        kind = kind_of(self.device)
+        if kind in (CameraKind.FILM, CameraKind.STREAM):
+            self._refuse(kind, "it is passed on as it is", *_OF_CAMERAS, "input")
+        elif kind is not CameraKind.V4L2:
+            self._refuse(kind, "that is for a V4L2 device", "input")
+
+    def _refuse(self, kind: CameraKind, reason: str, *names: str) -> None:
+        """A setting that nobody would heed is a mistake."""
+        for field in fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                raise UsageError(f"{field.name} is of no use to a {kind}: {reason}; leave it out")
+
+    def options(self) -> CameraOptions:
+        """The same as drivers take it."""
+        line_us = self.line_time_us
+        return CameraOptions(
+            self.device,
+            self.width,
+            self.height,
+            self.fps,
+            self.input,
+            self.encoder,
+            self.bitrate_kbit,
+            None if line_us is None else line_us * 1e3,
+        )
+
+
+_OF_CAMERAS = ("width", "height", "fps", "encoder", "bitrate_kbit", "line_time_us")
 
 
 @declared
@@ -126,9 +206,27 @@ class SimulatorSettings:
 
 @declared
 class FusionSettings:
-    """How the orientation is worked out."""
+    """How the orientation is worked out.
 
-    filter: Literal["vqf", "madgwick", "chip"] = "vqf"
+    `output` says when there is one: "imu" with each inertial sample, "frame" with each video frame,
+    or so many a second. `refine` works it out again when a clip is finished, knowing what came
+    later as well, as `cammcorder fuse` does.
+    """
+
+    filter: Literal[
+        "vqf", "madgwick", "imufusion", "vqf-6d", "mahony", "ekf", "aqua", "complementary", "chip"
+    ] = "vqf"
+    output: str | float = "imu"
+    refine: bool = False
+
+    def __post_init__(self) -> None:
+        known = self.output in ("imu", "frame")
+        if not (known or (isinstance(self.output, float) and 0 < self.output <= 10_000)):
+            raise UsageError(
+                f'output is "imu", "frame" or a number of Hz up to 10000, found {self.output!r}'
+            )
+        if self.refine and self.filter == "chip":
+            raise UsageError("refine would put our orientation in the place of the chip's")
 
 
 @declared

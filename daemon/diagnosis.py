@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from daemon.finding import Finding, error, warning
-from daemon.readings import BusReading, GpsReading, ImuReading, MagReading, SampledReading
+from daemon.readings import (
+    BusReading,
+    CameraReading,
+    GpsReading,
+    ImuReading,
+    MagReading,
+    SampledReading,
+)
 
 _FEW = 50  # samples, by which little can be said
 _LIMIT, _OFF = 0.034, 0.03
@@ -72,6 +79,23 @@ def too_strong(chip: str, samples: int) -> Finding:
         "a magnet is near",
         "keep it away from loudspeakers, motors and magnetic mounts",
     )
+
+
+def judge_camera(reading: CameraReading) -> Iterator[Finding]:
+    """What is wrong with a camera."""
+    if reading.rate_hz < _SLOW * reading.asked_hz:
+        yield warning(
+            f"{reading.name} gives {reading.rate_hz:.1f} of {reading.asked_hz:g} pictures a second",
+            "it exposes longer in the dark, or the host is too slow for the encoder",
+            "more light, a smaller picture, or a lower fps",
+        )
+    elif reading.lost:
+        yield warning(
+            f"{reading.lost} of {reading.pictures + reading.lost} pictures of {reading.name} are "
+            "missing",
+            "the host is too slow for the encoder, or others are on the USB bus",
+            "a smaller picture, or a lower fps",
+        )
 
 
 def judge_receiver(reading: GpsReading) -> Iterator[Finding]:

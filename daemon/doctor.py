@@ -5,13 +5,14 @@ Sensors are read as in a recording, all at once, by the same drivers and clock f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from camm import CammError, Samples
 from daemon.configuration import Configuration, GpsSettings, ImuSettings, MagnetometerSettings
 from daemon.diagnosis import (
+    judge_camera,
     judge_imu,
     judge_load,
     judge_magnetometer,
@@ -23,23 +24,27 @@ from daemon.gps_source import GpsSource
 from daemon.host import HostReading
 from daemon.readings import (
     BusReading,
+    CameraReading,
     GpsReading,
     ImuReading,
     MagReading,
+    read_camera,
     read_imu,
     read_magnetometer,
     read_receiver,
 )
 from daemon.rig import Rig, hardware_rig
 from daemon.sampled_source import ImuSource, MagSource
-from daemon.sources import Delivery, Inertial, Magnetic, Source
+from daemon.sources import CameraSource, Delivery, Inertial, Magnetic, Source
 from drivers.bus import I2CBus, open_bus
 from drivers.clock import Clock, HostClock
-from drivers.errors import BusError
+from drivers.errors import BusError, DeviceError
 from drivers.fifo import FifoImu
 from drivers.find import FoundImu, find_imu
 from drivers.find_magnetometer import find_magnetometer
 from drivers.survey import answers, bit_rate, imu_load, magnetometer_load
+from drivers.v4l2_formats import identity, modes
+from drivers.videodev2 import VideoNode
 
 _LOOK_NS = 50_000_000
 
@@ -53,15 +58,28 @@ class Examination:
     mag: MagReading | None
     gps: GpsReading | None
     findings: tuple[Finding, ...]
+    camera: CameraReading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a video device has to offer: its name, and its modes in words."""
+
+    path: str
+    card: str
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The rigs that a host seems to have, its buses without a motion sensor, and what is wrong."""
+    """The rigs that a host seems to have, its buses without a motion sensor, its cameras, and what
+    is wrong.
+    """
 
     rigs: tuple[Configuration, ...]
     other_buses: tuple[BusReading, ...]
     findings: tuple[Finding, ...]
+    cameras: tuple[Offer, ...] = ()
 
 
 def well(findings: Iterable[Finding]) -> bool:
@@ -103,7 +121,15 @@ def discover(host: HostReading) -> Discovery:
         findings.append(
             warning("no GPS receiver is known", "", "name its port if there is one: --gps PORT")
         )
-    return Discovery(tuple(rigs), tuple(others), tuple(findings))
+    cameras = tuple(offer for path, _ in host.cameras for offer in _offers(path))
+    return Discovery(tuple(rigs), tuple(others), tuple(findings), cameras)
+
+
+def _offers(path: str) -> Iterator[Offer]:
+    """Of a video device; nothing of one that is no camera."""
+    with suppress(DeviceError), closing(VideoNode(path)) as node:
+        who = identity(node, path)
+        yield Offer(path, who.card, tuple(map(str, modes(node))))
 
 
 def survey(bus: I2CBus, clock: Clock) -> tuple[BusReading, list[Finding]]:
@@ -139,8 +165,9 @@ def examine_devices(
         bus, more = survey(opened, HostClock())
         findings += more
     rest = Examination(None, None, None, None, ())
-    if configuration.gps is not None:
-        rest = examine_devices(Configuration(gps=configuration.gps), watch)
+    others = Configuration(gps=configuration.gps, camera=configuration.camera)
+    if others != Configuration():
+        rest = examine_devices(others, watch)
     return replace(rest, bus=bus, findings=(*findings, *rest.findings))
 
 
@@ -150,7 +177,7 @@ def examine(
     seconds: float = 2.0,
     watch: Callable[[float], None] = lambda part: None,
 ) -> Examination:
-    """Read the sensors of a rig for a time and judge them.
+    """Read the sensors and the camera of a rig for a time and judge them.
 
     `gps` is what its receiver was asked for, where that is known; `watch` is told how far it is.
     """
@@ -197,9 +224,24 @@ def examine(
         wired = gps is not None and gps.pps is not None
         receiver = read_receiver(rig.gps, fixes, asked_hz, wired=wired)
         findings += judge_receiver(receiver)
+    camera: CameraReading | None = None
+    if rig.camera is not None and "camera" in heard:
+        camera, troubles = _filmed(rig.camera, heard["camera"])
+        findings += troubles
     if bus is not None:
         findings += judge_load(bus, needed_bits)
-    return Examination(bus, imu, mag, receiver, tuple(findings))
+    return Examination(bus, imu, mag, receiver, tuple(findings), camera)
+
+
+def _filmed(
+    source: CameraSource, heard: Sequence[Delivery]
+) -> tuple[CameraReading | None, list[Finding]]:
+    shown = [delivery.content for delivery in heard if isinstance(delivery.content, Sequence)]
+    reading = read_camera(source, [packet for packets in shown for packet in packets])
+    if reading is not None:
+        return reading, list(judge_camera(reading))
+    name = source.describe()["device"]
+    return None, [error(f"{name} shows nothing", "", "check its cable and its mode")]
 
 
 def _listen(
@@ -210,7 +252,7 @@ def _listen(
     heard: dict[str, list[Delivery]] = {}
     opened: list[Source] = []
     try:
-        for source in rig.sensors:
+        for source in rig.all_sources:
             opened.append(source)
             try:
                 source.open()

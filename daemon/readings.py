@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camm import PacketType, Samples
+from camm import Packet, PacketType, Samples
 from daemon.gps_source import GpsSource
 from daemon.sampled_source import ImuSource, MagSource
-from daemon.sources import Inertial, Magnetic
+from daemon.sources import CameraSource, Inertial, Magnetic
 from drivers.survey import Answer
 
 _STILL_DEG_S, _STILL_M_S2 = 1.0, 0.2  # one sigma, below which a rig is at rest
@@ -169,6 +169,53 @@ def read_receiver(
         pdop=_last(told["pdop"]),
         pulses=told["stamped_by"] == "time pulse" if wired else None,
         latency_s=None if latency is None else (latency[0] / 1e9, latency[1] / 1e9),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReading:
+    """A camera.
+
+    `asked_hz` is what it was asked for, `rate_hz` what came; `jitter_s` from one picture to the
+    next, one sigma; `exposure_s` and `skew_s` of the last, None where the camera tells none;
+    `time` what its stamps are, in words.
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    encoder: str
+    time: str
+    asked_hz: float
+    rate_hz: float
+    pictures: int
+    lost: int
+    jitter_s: float
+    exposure_s: float | None
+    skew_s: float | None
+    bits_per_second: float
+
+
+def read_camera(source: CameraSource, packets: Sequence[Packet]) -> CameraReading | None:
+    """The figures of a camera; None where it gave no two pictures."""
+    pictures = [packet for packet in packets if packet.stream == 0]
+    if len(pictures) < 2:
+        return None
+    told, last = source.describe(), pictures[-1]
+    t_ns = np.sort([picture.pts_ns for picture in pictures])
+    span_s = float(t_ns[-1] - t_ns[0]) / 1e9
+    return CameraReading(
+        name=told["device"],
+        streams=tuple(told["streams"]),
+        encoder=told.get("encoder", ""),
+        time=told.get("time", ""),
+        asked_hz=1e9 / last.duration_ns if last.duration_ns else 0.0,
+        rate_hz=(len(t_ns) - 1) / span_s,
+        pictures=len(t_ns),
+        lost=source.statistics.lost,
+        jitter_s=_jitter_s(t_ns),
+        exposure_s=None if last.exposure_ns is None else last.exposure_ns / 1e9,
+        skew_s=None if last.skew_ns is None else last.skew_ns / 1e9,
+        bits_per_second=8 * sum(len(p.data) for p in pictures[:-1]) / span_s,
     )
 
 

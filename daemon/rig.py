@@ -17,6 +17,7 @@ import numpy as np
 
 from camm import CammError, UsageError
 from camm.frames import Array
+from daemon.calibration import NOTHING, Calibration, load
 from daemon.configuration import (
     Configuration,
     GpsSettings,
@@ -24,21 +25,24 @@ from daemon.configuration import (
     MagnetometerSettings,
     Mount,
 )
+from daemon.correction import SensorCorrection, check_chips
 from daemon.gps_source import GpsSource
 from daemon.sampled_source import ImuSource, MagSource
+from daemon.sound import SoundSource
 from daemon.sources import CameraSource, Source
 from drivers.bus import I2CBus, open_bus
-from drivers.camera_file import FileCamera
 from drivers.clock import Clock, HostClock
 from drivers.errors import DeviceError
 from drivers.fifo import FifoImu
 from drivers.find import FoundImu, find_imu
+from drivers.find_camera import find_camera
 from drivers.find_magnetometer import find_magnetometer
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import Latency
 from drivers.gpsd import GpsdReceiver
 from drivers.imu import Imu, Magnetometer
 from drivers.interrupt import GpioLine, Interrupt
+from drivers.microphone import Microphone, MicrophoneOptions
 from drivers.pps import PpsDevice
 from drivers.receiver import Receiver
 from fusion.fuser import OrientationFuser
@@ -63,6 +67,7 @@ class Rig:
 
     `mount`       R_camera,sensor of the inertial sensor (3, 3)
     `settings`    what that sensor is set to
+    `calibration`, `correction`  its errors and those of the rest, and what takes them away
     `serial`      number of the rig, where it has one
     `about`       what the clip should remember of the rig besides its sources
     `bus`         that the inertial sensor is on, where it is on one
@@ -78,9 +83,12 @@ class Rig:
     gps: GpsSource | LogGps | None = None
     log: Source | None = None
     camera: CameraSource | None = None
+    sound: SoundSource | None = None
     bus: I2CBus | None = None
     mount: Array = field(default_factory=lambda: np.eye(3))
     settings: ImuSettings = field(default_factory=ImuSettings)
+    calibration: Calibration = NOTHING
+    correction: SensorCorrection = field(default_factory=SensorCorrection)
     make: str = "cammcorder"
     model: str = "rig"
     serial: str = ""
@@ -91,16 +99,48 @@ class Rig:
     save_truth: Callable[[Path], None] | None = None
     holds: ExitStack = field(default_factory=ExitStack)
 
+    def calibrate(self, calibration: Calibration) -> None:
+        """Have what is recorded from now on corrected so."""
+        self.calibration = calibration
+        self.correction = SensorCorrection(calibration, self._temperature_c)
+        if calibration.mount is not None:
+            self.mount = np.array(calibration.mount.matrix)
+        if calibration.sync is not None and self.camera is not None:
+            self.camera.shift_ns = round(calibration.sync.offset_ms * 1e6)
+
+    def check_calibration(self) -> None:
+        """UsageError where it is of other chips than those that were found."""
+        imu, mag = (
+            "" if source is None else str(source.describe().get("chip", ""))
+            for source in (self.imu, self.mag)
+        )
+        tables = ("gyro", "accel", "noise", "mount", "sync")
+        check_chips(self.calibration, {**dict.fromkeys(tables, imu), "mag": mag})
+
+    def _temperature_c(self) -> float | None:
+        return None if self.imu is None else self.imu.describe().get("temperature_c")
+
     @property
     def sensors(self) -> list[Source]:
-        """All sources but the camera."""
+        """The sources of motion and place."""
         found = (self.imu, self.mag, self.gps, self.log)
         return [source for source in found if source is not None]
 
     @property
+    def beside_camera(self) -> list[Source]:
+        """All sources but the camera."""
+        return [*self.sensors, *([self.sound] if self.sound is not None else [])]
+
+    @property
     def all_sources(self) -> list[Source]:
         """All sources, in the order in which they must be opened."""
-        return [*self.sensors, *([self.camera] if self.camera is not None else [])]
+        return [*self.beside_camera, *([self.camera] if self.camera is not None else [])]
+
+    def add_sound(self, microphone: Microphone) -> None:
+        """Have the camera's pictures accompanied by what a microphone hears."""
+        if self.camera is not None:
+            self.sound = SoundSource(microphone, self.clock)
+            self.camera.sound = microphone.format
 
     def start_ns(self) -> int:
         """When the camera starts, the sensors being open now."""
@@ -117,8 +157,8 @@ class Rig:
         return OrientationFuser(
             filter_name,
             self.mount,
-            gyro_limit=_NEARLY * math.radians(gyro_dps),
-            accel_limit=_NEARLY * accel_g * 9.80665,
+            gyro_limit=self.correction.gyro_limit(_NEARLY * math.radians(gyro_dps)),
+            accel_limit=self.correction.accel_limit(_NEARLY * accel_g * 9.80665),
         )
 
     def __enter__(self) -> Self:
@@ -201,7 +241,7 @@ def _mag_source(
                 raise
         probe = partial(find_magnetometer, chip=chip)
         if settings.mount is not None:
-            turn = imu_mount.matrix().T @ settings.mount.matrix()
+            turn = imu_mount.rotation().T @ settings.mount.rotation()
     if probe is None:
         _log.warning("%s has no magnetometer: which way is north remains unknown", imu.name)
         return None
@@ -221,14 +261,17 @@ def _mag_source(
 
 def make_rig(configuration: Configuration) -> Rig:
     """The rig that a file declares: of devices, or the simulator in their place."""
-    simulator, camera = configuration.simulator, configuration.camera
+    simulator = configuration.simulator
     if simulator is None:
-        return hardware_rig(configuration, None if camera is None else Path(camera.file))
+        return hardware_rig(configuration)
     return simulated_rig(simulator.scenario, simulator.speed, with_truth=False)
 
 
-def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig:
-    """A rig of real devices: a motion sensor on I2C, a GPS receiver on a serial port, a film."""
+def hardware_rig(configuration: Configuration) -> Rig:
+    """A rig of real devices: a motion sensor on I2C, a GPS receiver on a serial port, a camera."""
+    imu = configuration.imu
+    named = None if imu is None else imu.calibration
+    calibration = NOTHING if named is None else load(Path(named))
     clock = HostClock()
     model, serial = _device_tree("model"), _device_tree("serial-number")
     host = {"name": platform.node(), "model": model, "system": platform.platform()}
@@ -242,9 +285,13 @@ def hardware_rig(configuration: Configuration, video: Path | None = None) -> Rig
         _add_motion_sensors(rig, configuration.imu, configuration.magnetometer)
     if configuration.gps is not None:
         rig.gps = _gps_source(clock, configuration.gps)
-    if video is not None:
-        rig.camera = CameraSource(FileCamera(video, clock), clock)
-        rig.camera.required = configuration.camera is None or configuration.camera.required
+    if (settings := configuration.camera) is not None:
+        rig.camera = CameraSource(find_camera(settings.options(), clock), clock)
+        rig.camera.required = settings.required
+        rig.camera.projection = settings.projection
+        if settings.audio is not None:
+            rig.add_sound(Microphone(settings.audio.options(), clock))
+    rig.calibrate(calibration)
     return rig
 
 
@@ -253,7 +300,7 @@ def _add_motion_sensors(
 ) -> None:
     """Those that are there; a motion sensor that comes later comes without a magnetometer."""
     rig.settings = settings
-    rig.mount = settings.mount.matrix()
+    rig.mount = settings.mount.rotation()
     try:
         line = _interrupt(rig, settings)
         bus = rig.bus = rig.holds.enter_context(open_bus(settings.bus))
@@ -303,7 +350,7 @@ def simulated_rig(scenario_name: str, speed: float | None, *, with_truth: bool =
     settings = ImuSettings(mount=Mount(**asdict(scenario.mount)))
     rig = Rig(
         clock,
-        mount=settings.mount.matrix(),
+        mount=settings.mount.rotation(),
         settings=settings,
         model="simulated rig",
         about={"simulation": {"scenario": scenario.name, "seed": scenario.seed}},
@@ -343,6 +390,9 @@ def simulated_rig(scenario_name: str, speed: float | None, *, with_truth: bool =
     )
     rig.gps.required = False
     rig.camera = CameraSource(simulated.camera, clock)
+    if (heard := simulated.microphone) is not None:
+        options = MicrophoneOptions("simulated", heard.rate_hz, heard.channels)
+        rig.add_sound(Microphone(options, clock, heard.open))
     return rig
 
 

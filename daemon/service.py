@@ -25,6 +25,7 @@ from daemon.configuration import Configuration, ControlSettings
 from daemon.control import Control
 from daemon.control_socket import ControlServer
 from daemon.notify import Notifier
+from daemon.refiner import Refiner, clear
 from daemon.rig import make_rig
 from daemon.shelf import Shelf
 from daemon.status import Status
@@ -95,17 +96,22 @@ class Service:
         self._status_line = ""
         self._triggers: Triggers | None = None
         self._web: HttpServer | None = None
+        self._refiner: Refiner | None = None
 
     async def run(self) -> None:
         """Serve. CammError where it cannot begin, whatever the camcorder fails with later."""
         settings = self._configuration
         with self._claims:
+            if settings.fusion.refine:
+                self._refiner = Refiner(round(settings.storage.keep_free_mb * 1e6))
+                self._claims.callback(self._refiner.close)
             shelf = await asyncio.to_thread(self._shelf, settings)
             self._camcorder = Camcorder(
                 partial(make_rig, settings),
                 shelf,
                 settings.storage,
                 filter_name=settings.fusion.filter,
+                output=settings.fusion.output,
                 version=self._version,
             )
             self._control = Control(self._camcorder, self._version)
@@ -165,7 +171,11 @@ class Service:
         if folder not in self._claimed:
             self._claims.enter_context(_claimed(folder))
             self._claimed.add(folder)
-        return Shelf(folder, _BOOT_ID.read_text()[:8])
+            clear(folder)
+        boot = _BOOT_ID.read_text()[:8]
+        if self._refiner is None:
+            return Shelf(folder, boot)
+        return Shelf(folder, boot, self._refiner.refine)
 
     def _film(self, loop: asyncio.AbstractEventLoop) -> None:
         """The camcorder's thread."""

@@ -7,25 +7,29 @@ others go on.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from camm import CammError, Packet, Samples, StreamFormat
+from camm.media import ProjectionKind
 from drivers.camera import Camera
 from drivers.clock import Clock
-from drivers.errors import EndOfSource
+from drivers.errors import DeviceError, EndOfSource
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_NS = 200_000_000
 _LONGEST_PAUSE_NS = 5_000_000_000
+_STALLED_NS = 3_000_000_000
+"""A camera that shows nothing for so long hangs, unless it films more slowly than that."""
 
 APART_NS = 1_000
 """Two samples of a source are no closer: in the file, too, one is after the other."""
@@ -53,7 +57,15 @@ class Magnetic:
     field: npt.NDArray[np.float64]
 
 
-Content: TypeAlias = Inertial | Magnetic | Samples | Sequence[Packet] | None
+@dataclass(frozen=True, slots=True, eq=False)
+class Filming:
+    """The camera has come back, as it is now, with its first packets; or has gone: no streams."""
+
+    formats: Sequence[StreamFormat] = ()
+    packets: Sequence[Packet] = ()
+
+
+Content: TypeAlias = Inertial | Magnetic | Samples | Filming | Sequence[Packet] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +137,7 @@ class Source(ABC):
         """Let go of the device. May be called twice."""
 
     def rest(self) -> Delivery | None:
-        """What has been read and not been handed over yet."""
+        """What is left to hand over when it fails or ends."""
         return None
 
     def describe(self) -> Mapping[str, Any]:
@@ -198,35 +210,113 @@ class Source(ABC):
             self.clock.sleep_until(self.clock.now_ns() + min(left, _FIRST_PAUSE_NS))
 
 
-class CameraSource(Source):
-    """The camera. Opened early, for its formats; it films from `start` on."""
+def shifted(packets: Sequence[Packet], shift_ns: int) -> Sequence[Packet]:
+    """The packets as of so much later."""
+    if not shift_ns:
+        return packets
+    return [
+        replace(
+            packet,
+            pts_ns=packet.pts_ns + shift_ns,
+            dts_ns=packet.dts_ns + shift_ns,
+            exposure_start_ns=(
+                None if packet.exposure_start_ns is None else packet.exposure_start_ns + shift_ns
+            ),
+        )
+        for packet in packets
+    ]
 
-    comes_back = False  # its streams are described at the head of the file
+
+class CameraSource(Source):
+    """The camera. Opened early, for its formats; it films from `start` on.
+
+    One that hangs is taken for one that has failed. Where `comes_back` is set, `Filming` tells that
+    it has gone and that it is there again, and a film that has ended begins anew.
+    """
+
+    comes_back = False  # of one file: its streams are described at its head
 
     def __init__(self, camera: Camera, clock: Clock) -> None:
         super().__init__("camera", clock)
         self._camera = camera
         self.formats: Sequence[StreamFormat] = ()
-        """The streams, once it has been opened."""
+        """The streams of a clip, once it has been opened: pictures, and sound where there is."""
         self.first_frame_ns: int | None = None
         """Presentation time of the first frame: movie time zero."""
+        self.shift_ns = 0
+        """What is added to the times of its packets: its clock is off by that."""
+        self.projection: ProjectionKind = "rectilinear"
+        """What its pictures show; it cannot tell by itself."""
+        self.sound: StreamFormat | None = None
+        """Of a microphone, which is stream 1 then; what sound comes with the pictures is left out.
+        """
+        self._expected = True  # whoever takes the packets knows the formats
+        self._last: Packet | None = None
+        self._shown_ns: int | None = None
 
     def open(self) -> None:
         self._camera.open()
-        self.formats = self._camera.formats
+        pictures, *sounds = self._camera.formats
+        if self.sound is not None:
+            sounds = [self.sound]
+        self.formats = [replace(pictures, projection=self.projection), *sounds]
+        self._last = self._shown_ns = None
 
     def close(self) -> None:
         self._camera.close()
 
     def describe(self) -> Mapping[str, Any]:
         streams = [f"{stream.kind} {stream.codec}" for stream in self.formats]
-        return {"device": self._camera.name, "streams": streams}
+        return {"device": self._camera.name, "streams": streams, **self._camera.describe()}
+
+    def start(self, deliver: Callable[[Delivery], None], *, opened: bool = True) -> None:
+        self._expected = opened
+        super().start(deliver, opened=opened)
 
     def read(self) -> Delivery | None:
-        packets = self._camera.read()
-        pictures = [packet for packet in packets if packet.stream == 0]
-        if self.first_frame_ns is None and pictures:
-            self.first_frame_ns = pictures[0].pts_ns
-        self._delivered += len(pictures)
+        try:
+            packets = shifted(self._camera.read(), self.shift_ns)
+        except EndOfSource:
+            if not self.comes_back:
+                raise
+            self.close()
+            self.open()
+            self._expected = False
+            return None
         now_ns = self.clock.now_ns()
-        return Delivery(self.name, packets, now_ns, now_ns)
+        pictures = [packet for packet in packets if packet.stream == 0]
+        if self.sound is not None:
+            packets = pictures
+        self._count(pictures, now_ns)
+        if self._expected:
+            return Delivery(self.name, packets, now_ns, now_ns) if packets else None
+        if not any(picture.keyframe for picture in pictures):
+            return None  # nobody could decode it
+        self._expected = True
+        return Delivery(self.name, Filming(self.formats, packets), now_ns, now_ns)
+
+    def rest(self) -> Delivery | None:
+        """That it has gone, where it may come back."""
+        if not self.comes_back or not self._expected or self.stopped():
+            return None
+        self._expected = False
+        now_ns = self.clock.now_ns()
+        return Delivery(self.name, Filming(), now_ns, now_ns)
+
+    def _count(self, pictures: Sequence[Packet], now_ns: int) -> None:
+        """Note what came and what did not. DeviceError where nothing has come for too long."""
+        if pictures or self._shown_ns is None:
+            self._shown_ns = now_ns
+        for picture in pictures:
+            if self.first_frame_ns is None:
+                self.first_frame_ns = picture.pts_ns
+            if (last := self._last) is not None and last.duration_ns > 0:
+                frames = (picture.dts_ns - last.dts_ns) / last.duration_ns
+                self._lost += max(round(frames) - 1, 0)
+            self._last = picture
+        self._delivered += len(pictures)
+        frame_ns = 0 if self._last is None else self._last.duration_ns
+        if now_ns - self._shown_ns > max(_STALLED_NS, 3 * frame_ns):
+            raise DeviceError(
+                errno.ETIMEDOUT, f"{self._camera.name} shows nothing: check its cable and mode"
+            )

@@ -15,7 +15,7 @@ from daemon.configuration import StorageSettings
 from daemon.recorder import Recorder
 from daemon.rig import Rig
 from daemon.shelf import Shelf
-from daemon.sources import Delivery
+from daemon.sources import Delivery, Filming
 from daemon.status import ClipStatus
 from muxer.reel import Reel
 
@@ -67,7 +67,13 @@ class Writer:
     """
 
     def __init__(
-        self, rig: Rig, shelf: Shelf, storage: StorageSettings, filter_name: str, version: str
+        self,
+        rig: Rig,
+        shelf: Shelf,
+        storage: StorageSettings,
+        filter_name: str,
+        version: str,
+        output: str | float = "imu",
     ) -> None:
         self._rig = rig
         self._storage = storage
@@ -79,8 +85,8 @@ class Writer:
         """Of the camera that films; none while there is none."""
         self.failure: Exception | None = None
         self.clips = ClipMaker(rig, shelf, version, lambda: self.recorder.fusion)
-        self.reel = self._new_reel(self.formats)
-        self.recorder = Recorder(rig, self.reel, Account(rig, version), filter_name)
+        self.reel = self._new_reel(self.formats, rig.clock.now_ns())
+        self.recorder = Recorder(rig, self.reel, Account(rig, version), filter_name, output)
         self.clip: ClipStatus | None = None
         """The clip in the making, as of the last fragment."""
         self.slowest_write_s = 0.0
@@ -146,24 +152,6 @@ class Writer:
         """Note a moment in the clip that it belongs to, and keep that clip."""
         self.deliver(lambda: self.clips.mark(Mark(t_ns, utc, text)))
 
-    def change_camera(self, formats: Sequence[StreamFormat]) -> None:
-        """End the clip, and go on with the next: the camera has gone, or come back as another."""
-        now_ns = self._rig.clock.now_ns()
-        self.formats = formats
-
-        def change() -> None:
-            before = self.reel
-            halted = before.halted
-            before.finish(now_ns)
-            self._missed_before += before.missed
-            self.reel = self.recorder.sink = self._new_reel(formats)
-            if self._wanted:
-                self.reel.start(now_ns)
-            if halted or before.halted:
-                self.reel.halt()
-
-        self.deliver(change)
-
     def change_storage(self, storage: StorageSettings, shelf: Shelf) -> None:
         """Put the next clip on that shelf, and cut this one by the new limits."""
 
@@ -182,18 +170,31 @@ class Writer:
         if self.failure is not None and self.clips.clip is not None:
             self.clips.clip.close()  # the next start finishes it
 
-    def _new_reel(self, formats: Sequence[StreamFormat]) -> Reel:
+    def _new_reel(self, formats: Sequence[StreamFormat], start_ns: int) -> Reel:
         self.clips.formats = formats
         pre_roll_ns, longest_ns, largest = _limits(self._storage)
         return Reel(
             formats,
             self.clips,
-            sources=[source.name for source in self._rig.sensors],
-            start_ns=self._rig.clock.now_ns(),
+            sources=[source.name for source in self._rig.beside_camera],
+            start_ns=start_ns,
             pre_roll_ns=pre_roll_ns,
             longest_ns=longest_ns,
             largest=largest,
         )
+
+    def _change_camera(self, formats: Sequence[StreamFormat], now_ns: int) -> None:
+        """End the clip, and go on with the next: the camera has gone, or come back as another."""
+        before = self.reel
+        halted = before.halted
+        before.finish(now_ns)
+        self._missed_before += before.missed
+        self.formats = formats
+        self.reel = self.recorder.sink = self._new_reel(formats, now_ns)
+        if self._wanted:
+            self.reel.start(now_ns)
+        if halted or before.halted:
+            self.reel.halt()
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -201,6 +202,8 @@ class Writer:
                 continue  # nobody is to wait for us
             try:
                 if isinstance(item, Delivery):
+                    if isinstance(item.content, Filming):
+                        self._change_camera(item.content.formats, item.at_ns)
                     self.recorder.take(item)
                 else:
                     item()

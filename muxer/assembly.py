@@ -13,6 +13,8 @@ from camm import Packet, PacketType, Samples, StreamFormat, empty_values
 _SHORTEST_NS = 500_000_000
 _LONGEST_NS = 1_000_000_000
 _DEADLINE_NS = 2_000_000_000
+_PRIMING_NS = 100_000_000
+"""Sound from so long before the first picture may be what a decoder has to begin with."""
 _KEPT_NS = 10_000_000_000
 """By so much a camera's first picture may come later than it was taken: encoders look ahead."""
 
@@ -82,11 +84,15 @@ class Assembly:
         for packet in packets:
             if self._end_ns is not None and packet.dts_ns >= self._end_ns:
                 continue
+            if packet.stream >= len(self._pending):
+                continue  # sound that goes on while the camera is away
             if packet.stream == 0:
                 if self.zero_ns is None and not packet.keyframe:
                     continue  # nobody could decode it
                 self._add_picture(packet)
             self._pending[packet.stream].append(packet)
+            if packet.stream and self._given_until_ns is None:
+                self._forget_early_sound(packet)
 
     def _add_picture(self, packet: Packet) -> None:
         if self.zero_ns is None:
@@ -182,6 +188,13 @@ class Assembly:
         start_ns = newest_ns if self.zero_ns is None else min(newest_ns, self.zero_ns)
         horizon_ns = start_ns - _KEPT_NS
         self._samples = [block for block in self._samples if block.t_ns[-1] >= horizon_ns]
+
+    def _forget_early_sound(self, newest: Packet) -> None:
+        """Before the first picture it comes and goes, too: nobody will hear it."""
+        pending = self._pending[newest.stream]
+        since_ns = newest.pts_ns - _KEPT_NS if self.zero_ns is None else self.zero_ns - _PRIMING_NS
+        early = next((n for n, p in enumerate(pending) if p.pts_ns >= since_ns), len(pending))
+        del pending[:early]
 
     @property
     def _pictures(self) -> int:

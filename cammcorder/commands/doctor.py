@@ -17,10 +17,17 @@ from cammcorder.commands.record import add_rig_arguments
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from daemon.doctor import Examination
+    from daemon.doctor import Examination, Offer
     from daemon.finding import Finding
     from daemon.host import HostReading
-    from daemon.readings import BusReading, GpsReading, ImuReading, MagReading, SampledReading
+    from daemon.readings import (
+        BusReading,
+        CameraReading,
+        GpsReading,
+        ImuReading,
+        MagReading,
+        SampledReading,
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,20 +42,22 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and say in the exit code how it is."""
     from daemon.doctor import well
 
-    host, buses, examinations, findings = _examine(options)
+    host, buses, cameras, examinations, findings = _examine(options)
     findings += [finding for examination in examinations for finding in examination.findings]
     buses += [examination.bus for examination in examinations if examination.bus is not None]
     if options.json:
-        sys.stdout.write(_json(host, buses, examinations, findings))
+        sys.stdout.write(_json(host, buses, cameras, examinations, findings))
     else:
-        _print(host, buses, examinations, findings)
+        _print(host, buses, cameras, examinations, findings)
     return 0 if well(findings) else 1
 
 
 def _examine(
     options: argparse.Namespace,
-) -> tuple[HostReading | None, list[BusReading], list[Examination], list[Finding]]:
-    """The host, the buses without a rig on them, what was examined, and what is wrong besides."""
+) -> tuple[HostReading | None, list[BusReading], Sequence[Offer], list[Examination], list[Finding]]:
+    """The host, the buses without a rig on them, the cameras, what was examined, and what is wrong
+    besides.
+    """
     from camm.errors import UsageError
     from cammcorder.commands.record import configuration
     from daemon.doctor import discover, examine, examine_devices
@@ -56,9 +65,9 @@ def _examine(
     from daemon.rig import simulated_rig
 
     wired = configuration(options)
-    told = wired.imu is not None or wired.gps is not None
+    told = wired.imu is not None or wired.gps is not None or wired.camera is not None
     if options.sim is not None and told:
-        raise UsageError("--sim is a rig of its own: leave --i2c and --gps out")
+        raise UsageError("--sim is a rig of its own: leave --i2c, --gps and --camera out")
     with _progress() as progress:
         task = progress.add_task("reading the sensors", total=1.0)
 
@@ -67,16 +76,18 @@ def _examine(
 
         if options.sim is not None:
             with simulated_rig(options.sim, None) as rig:
-                return None, [], [examine(rig, watch=watch)], []
+                return None, [], (), [examine(rig, watch=watch)], []
         host, findings = examine_host(Places())
         buses: list[BusReading] = []
+        cameras: Sequence[Offer] = ()
         rigs = [wired]
         if not told:
             discovery = discover(host)
             rigs, buses = list(discovery.rigs), list(discovery.other_buses)
+            cameras = discovery.cameras
             findings += discovery.findings
         examinations = [examine_devices(each, watch) for each in rigs]
-    return host, buses, examinations, findings
+    return host, buses, cameras, examinations, findings
 
 
 def _progress() -> Progress:
@@ -96,6 +107,7 @@ def _progress() -> Progress:
 def _json(
     host: HostReading | None,
     buses: Sequence[BusReading],
+    cameras: Sequence[Offer],
     examinations: Sequence[Examination],
     findings: Sequence[Finding],
 ) -> str:
@@ -105,11 +117,12 @@ def _json(
 
     from daemon.doctor import well
 
-    parts = ("imu", "mag", "gps")
+    parts = ("imu", "mag", "gps", "camera")
     facts = {
         "well": well(findings),
         "host": asdict(host) if host is not None else None,
         "buses": [asdict(bus) for bus in buses],
+        "cameras": [asdict(camera) for camera in cameras],
         "rigs": [
             {part: asdict(found) if (found := getattr(each, part)) else None for part in parts}
             for each in examinations
@@ -122,6 +135,7 @@ def _json(
 def _print(
     host: HostReading | None,
     buses: Sequence[BusReading],
+    cameras: Sequence[Offer],
     examinations: Sequence[Examination],
     findings: Sequence[Finding],
 ) -> None:
@@ -133,7 +147,7 @@ def _print(
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("device", "where", "what"):
         table.add_column(head, overflow="fold")
-    for row in [*_bus_rows(buses), *_host_rows(host)]:
+    for row in [*_bus_rows(buses), *_host_rows(host), *_camera_rows(cameras)]:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
     if table.row_count:
@@ -155,6 +169,13 @@ def _bus_rows(buses: Sequence[BusReading]) -> Iterator[tuple[str, str, str]]:
         for answer in bus.answers:
             name = "held by the kernel" if answer.held else answer.name or "not known to us"
             yield "", f"0x{answer.address:02x}", name
+
+
+def _camera_rows(cameras: Sequence[Offer]) -> Iterator[tuple[str, str, str]]:
+    for camera in cameras:
+        yield "camera", camera.path, camera.card
+        for mode in camera.modes:
+            yield "", "", mode
 
 
 def _host_rows(host: HostReading | None) -> Iterator[tuple[str, str, str]]:
@@ -180,6 +201,8 @@ def _sentences(examination: Examination) -> Iterator[str]:
         yield _mag_sentence(examination.mag)
     if examination.gps is not None:
         yield _gps_sentence(examination.gps)
+    if examination.camera is not None:
+        yield _camera_sentence(examination.camera)
 
 
 def _sampled(kind: str, reading: SampledReading) -> str:
@@ -222,3 +245,18 @@ def _gps_sentence(reading: GpsReading) -> str:
     name = f" {reading.name}" if reading.name else ""
     baud = f" at {reading.baud} baud" if reading.baud else ""
     return f"gps{name} at {reading.port}{baud}: {', '.join(filter(None, parts))}"
+
+
+def _camera_sentence(reading: CameraReading) -> str:
+    shutter = (
+        "nothing told of its shutter"
+        if reading.exposure_s is None or reading.skew_s is None
+        else f"exposed {1e3 * reading.exposure_s:.1f} ms, "
+        f"{1e3 * reading.skew_s:.1f} ms from the first line to the last"
+    )
+    return (
+        f"camera {reading.name}: {', '.join(reading.streams)}, {reading.rate_hz:.2f} of "
+        f"{reading.asked_hz:g} pictures a second, steady to {1e3 * reading.jitter_s:.2f} ms, "
+        f"{reading.lost} of {reading.lost + reading.pictures} missing, "
+        f"{reading.bits_per_second / 1e6:.1f} Mbit/s; {shutter}"
+    )

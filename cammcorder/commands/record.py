@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from camm.media import ProjectionKind
     from daemon.configuration import Configuration
     from daemon.rig import Rig
     from daemon.session import Result
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LOG",
         type=Path,
         nargs="+",
-        help="recorded logs: NMEA or UBX bytes, a clip of any maker, what `extract` makes of one "
-        "(CSV by folder or stem, JSON Lines), or Gyroflow's .gcsv",
+        help="recorded logs: NMEA or UBX bytes, GPX, a clip of any maker, what `extract` makes of "
+        "one (CSV by folder or stem, JSON Lines), or Gyroflow's .gcsv",
     )
     source.add_argument(
         "--replay-video", metavar="FILE", type=Path, help="a film beside the log (a clip's own)"
@@ -40,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hand recorded motion over as it is, and not through the registers of a chip",
     )
     add_rig_arguments(source)
+    parser.add_argument(
+        "--projection",
+        choices=("rectilinear", "equirectangular"),
+        default="rectilinear",
+        help="equirectangular: the picture is the whole sphere, and players shall know it",
+    )
     parser.add_argument("-o", "--output", metavar="CLIP", type=Path, required=True)
     parser.add_argument("--force", action="store_true", help="replace CLIP if it exists")
     parser.add_argument(
@@ -65,9 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "system can without copying)",
     )
     parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="take away the errors that `calibrate` has found",
+    )
+    parser.add_argument(
         "--filter",
         default="vqf",
-        help="orientation: %(default)s, madgwick, or chip for that of a sensor with its own",
+        help="orientation: %(default)s, madgwick, imufusion, vqf-6d, mahony, ekf, aqua, "
+        "complementary, or chip for that of a sensor with its own",
     )
 
 
@@ -146,6 +160,35 @@ def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
         metavar="DEVICE",
         help="time pulse of the receiver, such as /dev/pps0: fixes are stamped by it",
     )
+    source.add_argument(
+        "--camera",
+        metavar="DEVICE",
+        help="picamera2, rpicam-vid (picamera2:1 for the second), /dev/video0, rtsp://HOST/PATH, "
+        "or a film",
+    )
+    source.add_argument(
+        "--size", metavar="WxH", type=_size, help="of its picture, as 1280x720 (1920x1080)"
+    )
+    source.add_argument("--fps", metavar="N", type=_positive, help="its pictures a second (30)")
+    source.add_argument(
+        "--input",
+        metavar="NAME",
+        help="what /dev/videoN is to deliver: h264, passed on as it is, mjpeg, yuyv, ... (the best "
+        "that it has)",
+    )
+    source.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="FFmpeg's, as libx264, libx265, h264_v4l2m2m (the hardware's, or libx264)",
+    )
+    source.add_argument("--bitrate", metavar="KBIT", type=int, help="a second (by size and rate)")
+    source.add_argument(
+        "--line-time",
+        metavar="US",
+        type=float,
+        help="from one line to the next as the sensor is read out, 0 for a global shutter (as the "
+        "sensor tells)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -157,6 +200,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sim is not None:
         free_file(truth, force=options.force)
     with choose_rig(options) as rig:
+        _project(rig, options.projection)
         result = film(rig, output, options)
         if rig.save_truth is not None:
             rig.save_truth(truth)
@@ -164,32 +208,50 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _project(rig: Rig, projection: ProjectionKind) -> None:
+    """Say what the pictures show; UsageError where there are none to say it of."""
+    from camm.errors import UsageError
+
+    if rig.camera is not None:
+        rig.camera.projection = projection
+    elif projection != "rectilinear":
+        raise UsageError(f"--projection {projection} is of pictures: add a camera or a film")
+
+
 def choose_rig(options: argparse.Namespace) -> Rig:
     """The rig that the options ask for; UsageError where they contradict each other."""
     from camm.errors import UsageError
 
     replayed = options.replay is not None or options.replay_video is not None
-    wired = options.i2c is not None or options.gps is not None
+    wired = any(part is not None for part in (options.i2c, options.gps, options.camera))
     if [options.sim is not None, replayed, wired].count(True) != 1:
         raise UsageError(
             "say where the motion comes from: --sim SCENARIO, or --replay LOG "
-            "[--replay-video FILE], or --i2c N and --gps PORT"
+            "[--replay-video FILE], or --i2c N, --gps PORT and --camera DEVICE"
         )
     if options.speed is not None and wired:
         raise UsageError("--speed is for --sim and --replay: real sensors keep their own time")
+    if options.calibration is not None and replayed:
+        raise UsageError("--calibration is for sensors: what is replayed has been corrected before")
     if options.replay_exact and options.replay is None:
         raise UsageError("--replay-exact goes with --replay LOG")
+    devices = configuration(options)
     speed = None if options.speed == 0 else options.speed or 1.0
+    from daemon.calibration import NOTHING, load
     from daemon.replay import replay_rig
     from daemon.rig import hardware_rig, simulated_rig
 
+    calibration = NOTHING if options.calibration is None else load(options.calibration)
     if options.sim is not None:
-        return simulated_rig(options.sim, speed)
-    if replayed:
+        rig = simulated_rig(options.sim, speed)
+    elif replayed:
         return replay_rig(
             options.replay or [], options.replay_video, speed, exact=options.replay_exact
         )
-    return hardware_rig(configuration(options))
+    else:
+        rig = hardware_rig(devices)
+    rig.calibrate(calibration)
+    return rig
 
 
 def configuration(options: argparse.Namespace) -> Configuration:
@@ -230,7 +292,27 @@ def configuration(options: argparse.Namespace) -> Configuration:
             "pps": options.pps,
             "model": options.gps_model,
         }
+    camera = _camera(options)
+    if options.camera is not None:
+        table["camera"] = {"device": options.camera, **camera}
+    elif camera:
+        raise UsageError(f"{', '.join(camera)}: say of which camera with --camera DEVICE")
     return make(Configuration, table)
+
+
+def _camera(options: argparse.Namespace) -> dict[str, object]:
+    """What was said of the camera, by the keys of `rig.toml`."""
+    width, height = options.size or (None, None)
+    said = {
+        "width": width,
+        "height": height,
+        "fps": options.fps,
+        "input": options.input,
+        "encoder": options.encoder,
+        "bitrate_kbit": options.bitrate,
+        "line_time_us": options.line_time,
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def film(rig: Rig, output: Path, options: argparse.Namespace) -> Result:
@@ -303,6 +385,13 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
     return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 1280x720, found {text!r}")
+    return int(width), int(height)
 
 
 def _speed(text: str) -> float:

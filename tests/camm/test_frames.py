@@ -275,3 +275,51 @@ def test_a_mount_that_cannot_be_is_refused_with_the_reason(axes, message):
 def test_a_matrix_that_is_no_rotation_is_no_mount(matrix):
     with pytest.raises(UsageError, match="mount"):
         frames.check_mount(matrix)
+
+
+def test_euler_angles_turn_about_the_cameras_own_axes_one_after_the_other():
+    np.testing.assert_allclose(frames.mount_from_euler(90, 0, 0), MOUNT_A, atol=1e-12)
+    a, b, c = radians(10), radians(-35), radians(120)
+    turned = frames.mount_from_euler(10, -35, 120)
+    np.testing.assert_allclose(turned, rz(c) @ ry(b) @ rx(a), atol=1e-12)
+
+
+@given(st.tuples(*[st.floats(-360, 360)] * 3))
+def test_any_angles_make_a_mount_and_its_matrix_says_the_same_with_few_digits(angles):
+    mount = frames.check_mount(frames.mount_from_euler(*angles))
+    written = np.round(mount, 4)
+    read = frames.check_mount(frames.mount_from_matrix(written))
+    np.testing.assert_allclose(read, mount, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [np.eye(2), np.diag([1, 1, -1]), np.eye(3) * 1.01, np.full((3, 3), np.nan), np.zeros((3, 3))],
+)
+def test_a_written_matrix_that_is_no_rotation_is_refused(matrix):
+    with pytest.raises(UsageError, match="mount"):
+        frames.mount_from_matrix(matrix)
+
+
+@given(unit_quaternions(), unit_quaternions(), st.floats(0, 1))
+def test_between_two_orientations_the_turn_is_in_proportion(first, second, part):
+    between = frames.interpolated(first[None], second[None], np.array([part]))[0]
+    whole = frames.to_angle_axis(frames.multiply(frames.conjugate(first), second))
+    some = frames.to_angle_axis(frames.multiply(frames.conjugate(first), between))
+    assume(np.linalg.norm(whole) < pi - 1e-6)
+    np.testing.assert_allclose(some, part * whole, atol=1e-7)
+
+
+@pytest.mark.parametrize("angle", [0, 1e-12, 1e-9, 1e-6, pi - 1e-9, pi - 1e-12, pi])
+@given(axis=st.tuples(component, component, component))
+def test_the_smallest_and_the_largest_angles_come_back(angle, axis):
+    length = np.linalg.norm(axis)
+    assume(length > 1e-3)
+    vector = np.array(axis) / length * angle
+    back = frames.to_angle_axis(frames.from_angle_axis(vector))
+    rounding = 1e-12
+    assert frames.SMALLEST_ANGLE * (1 - rounding) <= np.linalg.norm(back) <= pi * (1 + rounding)
+    turn = frames.multiply(
+        frames.from_angle_axis(back), frames.conjugate(frames.from_angle_axis(vector))
+    )
+    assert np.abs(turn[1:]).max() < 2e-9

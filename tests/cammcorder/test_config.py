@@ -41,7 +41,8 @@ def test_every_fault_is_told_with_its_line_and_what_would_be_right(capsys, rig):
     for line, problem in zip(sorted(out.splitlines()), (
         "2: unknown key 'imu.rate', did you mean 'rate_hz'?",
         "3: imu.mount: the sensor's x axis cannot point 'rigth': choose of right, left, down",
-        "7: fusion.filter must be 'vqf', 'madgwick' or 'chip', found 'kalman'",
+        "7: fusion.filter must be 'vqf', 'madgwick', 'imufusion', 'vqf-6d', 'mahony', 'ekf', "
+            "'aqua', 'complementary' or 'chip', found 'kalman'",
         "8: unknown key 'gsp', did you mean 'gps'?",
     ), strict=True):  # fmt: skip
         assert line.startswith(f"{rig}, line {problem}")
@@ -54,6 +55,19 @@ def test_every_fault_is_told_with_its_line_and_what_would_be_right(capsys, rig):
         (
             '[imu]\n[magnetometer]\nchip = "LSM9DS0"',
             "magnetometer: no driver for 'LSM9DS0'; there are: auto, LIS3MDL",
+        ),
+        ('[camera]\ndevice = "a.mp4"\nwidth = 640', "camera: width is of no use to a film: it is"),
+        (
+            '[camera]\ndevice = "rtsp://a/b"\nencoder = "libx265"',
+            "camera: encoder is of no use to a stream: it is passed on as it is; leave it out",
+        ),
+        (
+            '[camera]\ndevice = "picamera2"\ninput = "mjpeg"',
+            "camera: input is of no use to a picamera2: that is for a V4L2 device",
+        ),
+        (
+            '[camera]\ndevice = "rpicam-vid:left"',
+            "camera: a camera is called rpicam-vid or rpicam-vid:1, found 'rpicam-vid:left'",
         ),
     ],
 )

@@ -31,7 +31,8 @@ def declared(kind=Configuration, name=""):
 
 def without_none(annotation):
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        [annotation] = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else annotation
     return annotation
 
 
@@ -44,13 +45,17 @@ def in_words(kind):
         [bound] = arguments[1:]
         sign = {Gt: ">", Ge: "≥"}[type(bound)]
         return f"{in_words(arguments[0])} {sign} {next(iter(vars_of(bound)))}"
-    if origin is typing.Literal:
-        return ", ".join(f'`"{value}"`' for value in arguments)
+    if origin in (types.UnionType, typing.Literal):
+        alternatives = map(in_words, arguments) if origin is types.UnionType else ()
+        return " or ".join(alternatives) or ", ".join(f'`"{value}"`' for value in arguments)
     assert origin is tuple, kind
     if arguments[1] is Ellipsis:
         inner = in_words(arguments[0])
         return f"list of {'texts' if inner == 'text' else inner}"
-    assert len(arguments) == 2
+    if len(arguments) > 2:
+        assert len(set(arguments)) == 1, kind
+        inner = in_words(arguments[0])
+        return f"{len(arguments)} {'numbers' if inner == 'number' else f'times {inner}'}"
     return "two numbers"
 
 

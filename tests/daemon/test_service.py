@@ -261,7 +261,7 @@ def test_a_second_one_is_refused_in_one_line(tmp_path):
 
 def test_a_source_that_is_not_there_is_done_without_unless_it_is_required(tmp_path):
     film = DATA / "video/sample-5s.mp4"
-    rig = f'[gps]\nport = "{tmp_path}/no-receiver"\n[camera]\nfile = "{film}"\n'
+    rig = f'[gps]\nport = "{tmp_path}/no-receiver"\n[camera]\ndevice = "{film}"\n'
     with Daemon(tmp_path, rig) as daemon:
         daemon.manager.until("READY")
         status = daemon.until(lambda s: s["warnings"])
@@ -277,7 +277,7 @@ def test_a_source_that_is_not_there_is_done_without_unless_it_is_required(tmp_pa
 
 def test_a_source_that_is_required_is_waited_for(tmp_path):
     film = tmp_path / "later.mp4"
-    rig = f'[camera]\nfile = "{film}"\n'
+    rig = f'[camera]\ndevice = "{film}"\n'
     with Daemon(tmp_path, rig) as daemon:
         daemon.manager.until("STATUS", f"there is no file {film}")
         daemon.ask("start")

@@ -98,6 +98,9 @@ class Slides:
     def close(self):
         pass
 
+    def describe(self):
+        return {}
+
     def read(self):
         self.number += 1
         t_ns = START + self.number * SECOND // 25

@@ -68,7 +68,7 @@ def test_devices_are_those_of_a_rig_and_nothing_else():
     assert settings()["DevicePolicy"] == ["closed"]
     assert {device.removesuffix(" rw") for device in settings()["DeviceAllow"]} == {
         *("char-i2c", "char-ttyACM", "char-ttyUSB", "char-ttyAMA", "/dev/ttyS0"),
-        *("char-video4linux", "char-media", "char-gpiochip", "char-pps"),
+        *("char-video4linux", "char-media", "char-dma_heap", "char-gpiochip", "char-pps"),
     }
 
 
