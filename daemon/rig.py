@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from camm import CammError, UsageError
+from camm import CammError
 from camm.frames import Array
 from daemon.calibration import NOTHING, Calibration, load
 from daemon.configuration import (
@@ -27,20 +27,16 @@ from daemon.configuration import (
 )
 from daemon.correction import SensorCorrection, check_chips
 from daemon.gps_source import GpsSource
-from daemon.sampled_source import ImuSource, MagSource
+from daemon.motion_sensors import MotionSensors
 from daemon.sound import SoundSource
 from daemon.sources import CameraSource, Source
 from drivers.bus import I2CBus, open_bus
 from drivers.clock import Clock, HostClock
 from drivers.errors import DeviceError
-from drivers.fifo import FifoImu
-from drivers.find import FoundImu, find_imu
 from drivers.find_camera import find_camera
-from drivers.find_magnetometer import find_magnetometer
 from drivers.gps import GpsReceiver
 from drivers.gps_fix import Latency
 from drivers.gpsd import GpsdReceiver
-from drivers.imu import Imu, Magnetometer
 from drivers.interrupt import GpioLine, Interrupt
 from drivers.microphone import Microphone, MicrophoneOptions
 from drivers.pps import PpsDevice
@@ -168,97 +164,6 @@ class Rig:
         self.holds.close()
 
 
-def _imu_source(
-    bus: I2CBus, clock: Clock, settings: ImuSettings, line: Interrupt | None
-) -> tuple[FoundImu, ImuSource]:
-    """The motion sensor on the bus, as it was found, and what reads it.
-
-    CammError where there is none, or another than the one asked for.
-    """
-    found = find_imu(bus, settings.chip)
-    return found, ImuSource(
-        "imu", clock, lambda clock: _configured(bus, found.name, clock, settings, line)
-    )
-
-
-def _missing_imu(rig: Rig, settings: ImuSettings) -> ImuSource:
-    """What looks for a motion sensor that is not there yet, nor perhaps its bus."""
-    line: Interrupt | None = None
-
-    def imu(clock: Clock) -> Imu:
-        nonlocal line
-        if rig.bus is None:
-            line = _interrupt(rig, settings)
-            rig.bus = rig.holds.enter_context(open_bus(settings.bus))
-        return _configured(rig.bus, settings.chip, clock, settings, line)
-
-    return ImuSource("imu", rig.clock, imu)
-
-
-def _interrupt(rig: Rig, settings: ImuSettings) -> Interrupt | None:
-    if settings.interrupt is None:
-        return None
-    return rig.holds.enter_context(closing(GpioLine(settings.interrupt)))
-
-
-def _configured(
-    bus: I2CBus, chip: str, clock: Clock, settings: ImuSettings, line: Interrupt | None
-) -> Imu:
-    device = find_imu(bus, chip)
-    configure = device.configure
-    if isinstance(device, FifoImu):
-        low_pass_hz = settings.low_pass_hz or math.inf
-        configure = partial(device.configure, low_pass_hz=low_pass_hz, interrupt=line)
-    elif line is not None:
-        raise UsageError(f"{device.name} is read without an interrupt line: leave it out")
-    configure(
-        clock,
-        rate_hz=settings.rate_hz,
-        gyro_range_dps=settings.gyro_range_dps,
-        accel_range_g=settings.accel_range_g,
-    )
-    return device
-
-
-def _mag_source(
-    bus: I2CBus,
-    clock: Clock,
-    imu: FoundImu,
-    imu_mount: Mount,
-    settings: MagnetometerSettings | None,
-) -> MagSource | None:
-    """What reads the magnetometer: that of `settings`, else the one in the IMU's package.
-
-    CammError where the one that is asked for is not there.
-    """
-    probe, turn = imu.magnetometer, np.eye(3)
-    if settings is not None:
-        chip = settings.chip
-        try:
-            chip = find_magnetometer(bus, chip).name
-        except DeviceError:
-            if settings.required:
-                raise
-        probe = partial(find_magnetometer, chip=chip)
-        if settings.mount is not None:
-            turn = imu_mount.rotation().T @ settings.mount.rotation()
-    if probe is None:
-        _log.warning("%s has no magnetometer: which way is north remains unknown", imu.name)
-        return None
-
-    def mag(clock: Clock) -> Magnetometer:
-        device = probe(bus)
-        if settings is None:
-            device.configure(clock)  # at the rate that is its own: some have but one
-        else:
-            device.configure(clock, rate_hz=settings.rate_hz)
-        return device
-
-    source = MagSource("mag", clock, mag, turn)
-    source.required = settings is not None and settings.required
-    return source
-
-
 def make_rig(configuration: Configuration) -> Rig:
     """The rig that a file declares: of devices, or the simulator in their place."""
     simulator = configuration.simulator
@@ -298,24 +203,33 @@ def hardware_rig(configuration: Configuration) -> Rig:
 def _add_motion_sensors(
     rig: Rig, settings: ImuSettings, magnetometer: MagnetometerSettings | None
 ) -> None:
-    """Those that are there; a motion sensor that comes later comes without a magnetometer."""
+    """Those that are there; what is not required may come later."""
     rig.settings = settings
     rig.mount = settings.mount.rotation()
+
+    def bus(device: str) -> I2CBus:
+        opened = rig.holds.enter_context(open_bus(device))
+        if device == settings.bus:
+            rig.bus = opened
+        return opened
+
+    def line() -> Interrupt | None:
+        if settings.interrupt is None:
+            return None
+        return rig.holds.enter_context(closing(GpioLine(settings.interrupt)))
+
+    sensors = MotionSensors(settings, magnetometer, bus, line)
     try:
-        line = _interrupt(rig, settings)
-        bus = rig.bus = rig.holds.enter_context(open_bus(settings.bus))
-        imu, rig.imu = _imu_source(bus, rig.clock, settings, line)
-        other = None if magnetometer is None else magnetometer.bus
-        mag_bus = bus if other is None else rig.holds.enter_context(open_bus(other))
-        rig.mag = _mag_source(mag_bus, rig.clock, imu, settings.mount, magnetometer)
+        with_mag = sensors.look()
     except CammError as error:
-        rig.holds.close()
-        rig.bus = None
         if settings.required or not isinstance(error, DeviceError):
+            rig.holds.close()
             raise
         _log.warning("imu: %s", error)
-        rig.imu = _missing_imu(rig, settings)
-    rig.imu.required = settings.required
+        with_mag = True
+    rig.imu = sensors.imu_source(rig.clock)
+    if with_mag:
+        rig.mag = sensors.mag_source(rig.clock)
 
 
 def _gps_source(clock: Clock, settings: GpsSettings) -> GpsSource:
@@ -367,14 +281,16 @@ def simulated_rig(scenario_name: str, speed: float | None, *, with_truth: bool =
     simulated.start()
     rig.bus = simulated.bus
     wired = simulated.interrupt if scenario.imu.interrupt else None
-    imu, rig.imu = _imu_source(simulated.bus, clock, settings, wired)
     magnetometer = None
     if scenario.mag.chip != "internal":
         mount = scenario.mag.mount
         magnetometer = MagnetometerSettings(
             chip=scenario.mag.chip, mount=None if mount is None else Mount(**asdict(mount))
         )
-    rig.mag = _mag_source(simulated.bus, clock, imu, settings.mount, magnetometer)
+    sensors = MotionSensors(settings, magnetometer, lambda _: simulated.bus, lambda: wired)
+    with_mag = sensors.look()
+    rig.imu = sensors.imu_source(clock)
+    rig.mag = sensors.mag_source(clock) if with_mag else None
     baud, time_pulse = scenario.gps.baud, simulated.time_pulse
     rig.gps = GpsSource(
         clock,

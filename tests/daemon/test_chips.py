@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from camm import CammError
 from daemon.configuration import Configuration, ImuSettings
 from daemon.rig import hardware_rig, simulated_rig
 from daemon.session import RecordingSession
+from drivers.errors import DeviceError, EndOfSource
 from hw_sim import SimulatedRig, VirtualClock, load_scenario
 from muxer import reader
 
@@ -107,6 +109,29 @@ def test_a_wired_chip_is_found_or_insisted_on(wired):
             assert rig.mag is not None
     with pytest.raises(CammError, match="is an MPU-9250 and no MPU-9255; ask for MPU-9250"):
         hardware_rig(wired_imu("MPU-9255"))
+
+
+@pytest.mark.parametrize("chip", ["MPU-9250", "MPU-6500"])
+def test_a_motion_sensor_that_comes_later_brings_its_magnetometer(wired, monkeypatch, chip):
+    def nothing(device):
+        raise DeviceError(errno.ENOENT, f"there is no bus {device}")
+
+    monkeypatch.setattr("daemon.rig.open_bus", nothing)
+    with hardware_rig(Configuration(imu=ImuSettings(required=False))) as rig:
+        for source in (rig.imu, rig.mag):
+            with pytest.raises(DeviceError, match="no bus /dev/i2c-1"):
+                source.open()
+        wired(chip)
+        rig.imu.open()
+        assert rig.imu.describe()["chip"] == chip
+        if chip in COMPASSES:
+            rig.mag.open()
+            assert rig.mag.describe()["chip"] == COMPASSES[chip]
+        else:
+            with pytest.raises(EndOfSource, match="MPU-6500 has no magnetometer"):
+                rig.mag.open()
+        assert not rig.imu.required
+        assert not rig.mag.required
 
 
 def test_a_board_with_an_mpu_6500_is_told_from_what_it_was_sold_as(wired, caplog):
