@@ -17,6 +17,8 @@ from cammcorder import __version__
 
 VERBS = (
     *("record", "extract", "info", "check", "repair", "report", "demo", "doctor", "sim"),
+    *("inject", "convert"),
+    *("calibrate", "fuse"),
     *("config", "daemon", "start", "stop", "status", "mark", "protect", "clips"),
 )
 

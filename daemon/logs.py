@@ -1,4 +1,4 @@
-"""Recorded logs, told by what is in them: clips, tables, Gyroflow's logs, a receiver's bytes."""
+"""Recorded logs, told by what is in them: clips, tables, GPX, .gcsv, a receiver's bytes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from camm import PacketType, Samples, UsageError
 from hw_sim.replay.gcsv import FIRST_LINES, read_gcsv
+from hw_sim.replay.gpx import read_gpx
 from hw_sim.replay.log import Log, Stream
 from hw_sim.replay.parquet import read_parquet
 from hw_sim.replay.tables import read_csv, read_jsonl
@@ -87,7 +88,13 @@ def _file(path: Path, found: Recorded, holds: ExitStack) -> Log | None:
         return _clip(clip)
     if head.startswith(b"PAR1"):
         return read_parquet([path], str(path))
-    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    return _text(path, head.decode("utf-8", "replace").lstrip("\ufeff"))
+
+
+def _text(path: Path, text: str) -> Log | None:
+    """The same of a file that begins with this text."""
+    if text.startswith("<") and "<gpx" in text:
+        return read_gpx(path)
     if text.startswith(FIRST_LINES):
         return read_gcsv(path)
     if text.startswith("t_s,"):

@@ -91,8 +91,8 @@ class Assembly:
                     continue  # nobody could decode it
                 self._add_picture(packet)
             self._pending[packet.stream].append(packet)
-            if packet.stream and self._given_until_ns is None:
-                self._forget_early_sound(packet)
+            if packet.stream and self.zero_ns is None:
+                self._forget_sound_before(packet.pts_ns - _KEPT_NS)
 
     def _add_picture(self, packet: Packet) -> None:
         if self.zero_ns is None:
@@ -189,12 +189,11 @@ class Assembly:
         horizon_ns = start_ns - _KEPT_NS
         self._samples = [block for block in self._samples if block.t_ns[-1] >= horizon_ns]
 
-    def _forget_early_sound(self, newest: Packet) -> None:
-        """Before the first picture it comes and goes, too: nobody will hear it."""
-        pending = self._pending[newest.stream]
-        since_ns = newest.pts_ns - _KEPT_NS if self.zero_ns is None else self.zero_ns - _PRIMING_NS
-        early = next((n for n, p in enumerate(pending) if p.pts_ns >= since_ns), len(pending))
-        del pending[:early]
+    def _forget_sound_before(self, t_ns: int) -> None:
+        """What comes before the first picture nobody will hear."""
+        for pending in self._pending[1:]:
+            early = next((n for n, p in enumerate(pending) if p.pts_ns >= t_ns), len(pending))
+            del pending[:early]
 
     @property
     def _pictures(self) -> int:
@@ -217,6 +216,8 @@ class Assembly:
 
     def _take(self, cut_ns: int, picture: int) -> Piece:
         """All before `cut_ns`, of the video the pictures before number `picture`."""
+        if self._given_until_ns is None and self.zero_ns is not None:
+            self._forget_sound_before(self.zero_ns - _PRIMING_NS)
         packets = []
         for stream, pending in enumerate(self._pending):
             count = picture - self._given

@@ -19,13 +19,14 @@ from camm import (
     Samples,
     StreamFormat,
     UsageError,
-    empty_values,
     encode,
 )
 from muxer.assembly import Piece
 from muxer.fragments import Run
 from muxer.movie import Handler
 from muxer.movie_start import begin_at
+from muxer.pauses import NOT_KNOWN
+from muxer.projection import EQUIRECTANGULAR_IN_TRAK
 from muxer.recording_file import (
     AUDIO_HEADER,
     METADATA_HEADER,
@@ -36,7 +37,7 @@ from muxer.recording_file import (
 )
 from muxer.records import windows
 from muxer.sample_entries import CAMM_ENTRY, Coding, coding, require_known
-from muxer.sample_table import Ints
+from muxer.sample_table import ticks_of
 
 CAMM_TIMESCALE = 1_000_000
 """Ticks a second of the metadata's times: a microsecond, and no overflow in sight."""
@@ -157,8 +158,12 @@ class ClipWriter:
         """The packets of a stream."""
         coded, zero_ns = self._codings[stream], self.zero_ns
         timescale = coded.timescale
-        dts = _ticks(np.array([packet.dts_ns - zero_ns for packet in packets], np.int64), timescale)
-        pts = _ticks(np.array([packet.pts_ns - zero_ns for packet in packets], np.int64), timescale)
+        dts = ticks_of(
+            np.array([packet.dts_ns - zero_ns for packet in packets], np.int64), timescale
+        )
+        pts = ticks_of(
+            np.array([packet.pts_ns - zero_ns for packet in packets], np.int64), timescale
+        )
         if packets and self._file is None:
             self._shifts[stream] = max(0, -int(dts[0]))
         data = [coded.convert(packet.data) for packet in packets]
@@ -173,7 +178,7 @@ class ClipWriter:
             np.array([len(part) for part in data], np.int64),
             dts + self._shifts[stream],
             pts - dts,
-            int(_ticks(duration, timescale).sum()),
+            int(ticks_of(duration, timescale).sum()),
             keyframe,
         )
 
@@ -184,7 +189,7 @@ class ClipWriter:
             due = sorted(begin_at(self.zero_ns, due), key=attrgetter("kind"))
         counts = [len(samples) for samples in due]
         t_ns = np.concatenate([samples.t_ns for samples in due] or [_NONE])
-        ticks = _ticks(t_ns - self.zero_ns, self._timescale)
+        ticks = ticks_of(t_ns - self.zero_ns, self._timescale)
         size = np.repeat([PACKET_SIZES[samples.kind] for samples in due] or _NONE, counts)
         order = np.argsort(ticks, kind="stable")  # of equal times the lowest kind stays first
         ticks, sorted_size = ticks[order], size[order]
@@ -196,7 +201,7 @@ class ClipWriter:
             packet = f"V{PACKET_SIZES[samples.kind]}"
             windows(payload, packet)[at] = encode(samples.kind, samples.data).view(packet)[:, 0]
             self._written[samples.kind] += len(samples)
-        end = int(_ticks(np.array([piece.cut_ns - self.zero_ns]), self._timescale)[0])
+        end = int(ticks_of(np.array([piece.cut_ns - self.zero_ns]), self._timescale)[0])
         return Run(
             self._camm_track,
             payload.tobytes(),
@@ -214,6 +219,7 @@ class ClipWriter:
         for number, (stream, coded, shift) in enumerate(tracks, 1):
             video = stream.kind == "video"
             aspect = stream.pixel_aspect
+            spherical = stream.projection == "equirectangular"
             specs.append(
                 TrackSpec(
                     number,
@@ -226,6 +232,7 @@ class ClipWriter:
                     stream.height,
                     volume=0 if video else 1,
                     alternate_group=0 if video or sounds == 1 else _SOUNDS,
+                    in_trak=(EQUIRECTANGULAR_IN_TRAK,) if spherical else (),
                 )
             )
         camm = Handler(b"meta", "CameraMetadataMotionHandler")
@@ -237,7 +244,7 @@ class ClipWriter:
                 METADATA_HEADER,
                 self._timescale,
                 CAMM_ENTRY,
-                filler=_NOT_KNOWN,
+                filler=NOT_KNOWN,
             ),
         ]
 
@@ -256,12 +263,3 @@ def require_possible(formats: Sequence[StreamFormat], timescale: int) -> None:
 _NONE = np.empty(0, np.int64)
 _SOUNDS = 1
 """The group of audio tracks where there are several: players choose one."""
-
-_NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
-
-
-def _ticks(t_ns: Ints, timescale: int) -> Ints:
-    """Times in ticks, each rounded by itself, so that no error adds up."""
-    seconds, rest = np.divmod(t_ns, 1_000_000_000)
-    ticks: Ints = seconds * timescale + (rest * timescale + 500_000_000) // 1_000_000_000
-    return ticks

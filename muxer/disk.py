@@ -89,17 +89,29 @@ def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
 def written_whole(path: Path) -> Iterator[int]:
     """A new file under a hidden name, which gets its own once it has been written and synced.
 
-    A file of that name is replaced. Nothing is left if anything goes wrong.
+    A file of that name is replaced. Nothing is left if anything goes wrong; OSError names the file.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with opened(part, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
-            yield fd
-            os.fsync(fd)
-        part.replace(path)
-        sync_folder(path.parent)
+        with naming(path):
+            with opened(part, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
+                yield fd
+                os.fsync(fd)
+            part.replace(path)
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A full disk, which the system tells of a descriptor only, is told with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,14 +25,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import nan
 
 import numpy as np
 import numpy.typing as npt
 
-from camm import PACKET_SIZES, PacketType, encode
+from camm import PacketType, Samples
 from camm.frames import from_matrix, to_angle_axis
 from muxer.boxes import children
 from muxer.errors import Mp4Error
@@ -158,20 +158,15 @@ class Madv(Motion):
         frames = np.sort(self._video.pts_ns) if self._video is not None else np.empty(0, np.int64)
         count = min(len(frames), len(self.matrices))
         rotations, bent = _rotations(self.matrices[:count])
-        packets = encode(PacketType.ANGLE_AXIS, to_angle_axis(from_matrix(rotations)))
-        size = PACKET_SIZES[PacketType.ANGLE_AXIS]
+        vectors = to_angle_axis(from_matrix(rotations))
         faults = {
             "frames without a matrix": len(frames) - count,
             "matrices without a frame": len(self.matrices) - count,
             "matrices that are no rotation": bent,
         }
-        return Records(
-            np.full(count, PacketType.ANGLE_AXIS, np.int64),
-            frames[:count],
-            np.arange(count) * size,
-            np.full(count, size, np.int64),
-            packets.reshape(-1),
-            {reason: number for reason, number in faults.items() if number},
+        return replace(
+            Records.of(Samples(PacketType.ANGLE_AXIS, frames[:count], vectors)),
+            faults={reason: number for reason, number in faults.items() if number},
         )
 
 

@@ -36,18 +36,23 @@ def begin_at(zero_ns: int, blocks: Sequence[Samples]) -> list[Samples]:
     result = []
     for kind in dict.fromkeys(block.kind for block in blocks):
         samples = Samples.concatenate(kind, [block for block in blocks if block.kind is kind])
-        samples = samples[np.argsort(samples.t_ns, kind="stable")]
-        if kind in _CONTINUOUS:
-            result.append(_interpolated_start(zero_ns, samples))
-        elif kind is PacketType.EXPOSURE:
-            result.append(Samples(kind, np.maximum(samples.t_ns, zero_ns), samples.data))
-        else:
-            result.append(samples[samples.t_ns >= zero_ns])
+        result.append(type_from(zero_ns, samples))
     result = [samples for samples in result if len(samples)]
     if not any(samples.t_ns[0] == zero_ns for samples in result):
         unknown = empty_values(PacketType.EXPOSURE, 1)
         result.append(Samples(PacketType.EXPOSURE, np.array([zero_ns]), unknown))
     return result
+
+
+def type_from(zero_ns: int, samples: Samples) -> Samples:
+    """The samples of one type from movie time zero on, by the same rules."""
+    kind = samples.kind
+    samples = samples[np.argsort(samples.t_ns, kind="stable")]
+    if kind in _CONTINUOUS and len(samples):
+        return _interpolated_start(zero_ns, samples)
+    if kind is PacketType.EXPOSURE:
+        return Samples(kind, np.maximum(samples.t_ns, zero_ns), samples.data)
+    return samples[samples.t_ns >= zero_ns]
 
 
 def _interpolated_start(zero_ns: int, samples: Samples) -> Samples:

@@ -19,6 +19,7 @@ from muxer.file_boxes import Memory
 from muxer.madv import find_madv
 from muxer.moov_first import HEAD, read_journal
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackHeader
+from muxer.projection import Projection
 from muxer.recording_file import METADATA_UUID
 from muxer.source import ByteSource, open_source
 from muxer.stored_fragments import Damage, FragmentedTable, StoredFragments, next_fragment
@@ -178,6 +179,7 @@ class _Trak:
     entries: tuple[tuple[bytes, bytes], ...]
     stored: StoredTable
     stsd_at: int
+    uuids: tuple[bytes, ...]
 
     @classmethod
     def find(cls, source: ByteSource, trak: Box, room: int, shift: int) -> Self:
@@ -197,6 +199,11 @@ class _Trak:
             tuple((entry.kind, entry.content(stsd)) for entry in children(stsd, 8)),
             StoredTable.find(source, stbl, room, shift),
             stsd_box.start,
+            tuple(
+                file_boxes.content(source, child)
+                for child in file_boxes.children(source, trak.body, trak.end)
+                if child.kind == b"uuid"
+            ),
         )
 
     def track(
@@ -223,7 +230,12 @@ class _Trak:
         if camm is not None:
             return camm
         return Track(
-            **common, width=width, height=height, sample_rate=rate >> 16, channels=channels
+            **common,
+            width=width,
+            height=height,
+            sample_rate=rate >> 16,
+            channels=channels,
+            projection=Projection.read(first, self.uuids) if video else None,
         )
 
     def _camm(self, source: ByteSource, common: dict[str, Any]) -> CammTrack | None:

@@ -33,6 +33,7 @@ from muxer.disk import sync_folder, write_all, write_pieces
 from muxer.fragments import Run, write_fragment, write_mvex
 from muxer.moov_first import HEAD, Build, bring_moov_first, copy_moov_first, free_box
 from muxer.movie import Handler, MediaHeader, MovieHeader, TrackBoxes, TrackHeader, write_ftyp
+from muxer.pauses import divided, too_long
 from muxer.pcm import contiguous, frame_size
 from muxer.sample_table import Ints, SampleTable
 from muxer.written_table import WrittenTable
@@ -41,9 +42,6 @@ METADATA_UUID = uuid.UUID("6f1c2f9e-5d0b-4a55-9c3a-8b1d1b2e7c43")
 """User type of the `uuid` box in `moov` with the clip's own metadata, JSON in UTF-8."""
 
 MOVIE_TIMESCALE = 1_000_000
-
-_LONGEST_PAUSE = (1 << 31) - 1
-"""Ticks from sample to sample; FFmpeg reads the 32 bits of a longer one as a negative number."""
 
 _PLACEHOLDER = free_box(16)
 _SELF_CONTAINED = box(
@@ -65,6 +63,7 @@ class TrackSpec:
               B-frames and audio priming need it, and an edit list takes it back
     `alternate_group`  shared by tracks of which one is to be played at a time; 0: none
     `filler`  a sample that says nothing, for pauses longer than 2^31 ticks
+    `in_trak` whole boxes beside those that every track has
     """
 
     track: int
@@ -78,6 +77,7 @@ class TrackSpec:
     volume: int = 0
     alternate_group: int = 0
     filler: bytes = b""
+    in_trak: tuple[bytes, ...] = ()
 
     def boxes(self, created: datetime | None) -> TrackBoxes:
         """What the track's `trak` says besides its samples."""
@@ -92,6 +92,7 @@ class TrackSpec:
                 self.alternate_group,
             ),
             MediaHeader(created, self.timescale, 0),
+            in_trak=self.in_trak,
             in_mdia=(self.handler.write(),),
             in_minf=(self.media, _SELF_CONTAINED),
         )
@@ -235,14 +236,13 @@ class RecordingFile:
         written = WrittenTable(spec.entry)
         filler_at = None
         for table in self._stretches(spec):
-            pauses = np.diff(table.dts, append=table.end) // _LONGEST_PAUSE
-            if not spec.filler or not pauses.any():
+            if not spec.filler or not too_long(table):
                 written.add(table)
                 continue
             if filler_at is None:
                 filler_at = self._end + 8
                 self._append([box(b"mdat", spec.filler)])
-            written.add(_divided(table, pauses, filler_at, len(spec.filler)))
+            written.add(divided(table, filler_at, len(spec.filler)))
         return written
 
     def _stretches(self, spec: TrackSpec) -> Iterator[SampleTable]:
@@ -272,6 +272,8 @@ class RecordingFile:
         duration = 0
         for spec in self._tracks:
             table = tables[spec.track] if tables else WrittenTable(spec.entry)
+            if tables and spec.media == AUDIO_HEADER and not table.count:
+                continue  # a microphone that was not there
             trak, shown = spec.boxes(about.created).write(
                 table, MOVIE_TIMESCALE, ahead=spec.shift, shift=shift
             )
@@ -280,24 +282,8 @@ class RecordingFile:
         last = max((spec.track for spec in self._tracks), default=0)
         header = MovieHeader(about.created, MOVIE_TIMESCALE, duration, last + 1).write()
         mvex = [] if tables else [write_mvex([spec.track for spec in self._tracks])]
-        ours = [_udta(about), _metadata(about.metadata)]
+        ours = [_udta(about), metadata_box(about.metadata)]
         return nested(b"moov", [header, *traks, *mvex, *ours])
-
-
-def _divided(table: SampleTable, pauses: Ints, filler_at: int, filler_size: int) -> SampleTable:
-    """The samples, with so many fillers behind each, all of them the one at byte `filler_at`."""
-    before = np.flatnonzero(pauses)
-    number = np.concatenate([np.arange(1, pauses[row] + 1) for row in before])
-    place = np.repeat(before, pauses[before])
-    dts = np.insert(table.dts, place + 1, table.dts[place] + number * _LONGEST_PAUSE)
-    return SampleTable(
-        np.insert(table.offset, place + 1, filler_at),
-        np.insert(table.size, place + 1, filler_size),
-        dts,
-        np.insert(table.cts_offset, place + 1, 0),
-        table.end - int(dts[-1]),
-        np.insert(table.keyframe, place + 1, True),
-    )
 
 
 def _udta(about: MovieDescription) -> bytes:
@@ -330,6 +316,7 @@ def _finite(value: object) -> object:
             return value
 
 
-def _metadata(metadata: Mapping[str, Any]) -> bytes:
+def metadata_box(metadata: Mapping[str, Any]) -> bytes:
+    """The clip's own metadata as a `uuid` box."""
     text = json.dumps(_finite(metadata), ensure_ascii=False, allow_nan=False, sort_keys=True)
     return box(b"uuid", METADATA_UUID.bytes, text.encode())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camm import PACKET_SIZES, PacketType, Samples, decode
+from camm import PACKET_SIZES, PacketType, Samples, decode, encode
 from muxer.sample_table import Ints
 
 _SIZES = np.array([PACKET_SIZES[kind] for kind in PacketType])
@@ -59,6 +59,19 @@ class Records:
         packets = windows(self.payload, f"V{size}")[self.place[mine]]
         octets = packets.view(np.uint8).reshape(len(mine), size)
         return Samples(kind, self.t_ns[mine], decode(kind, octets))
+
+    @classmethod
+    def of(cls, samples: Samples) -> Records:
+        """The packets of a block of one type."""
+        count, size = len(samples), PACKET_SIZES[samples.kind]
+        return cls(
+            np.full(count, samples.kind, np.int64),
+            samples.t_ns,
+            np.arange(count) * size,
+            np.full(count, size, np.int64),
+            encode(samples.kind, samples.data).reshape(-1),
+            {},
+        )
 
     @classmethod
     def empty(cls) -> Records:

@@ -23,6 +23,7 @@ from muxer.nal import (
     length_prefixed,
 )
 from muxer.pcm import reversed_24
+from muxer.projection import EQUIRECTANGULAR_IN_ENTRY
 
 CAMM_ENTRY = box(b"camm", struct.pack(">6xH", 1))
 """The sample entry of camera motion metadata: no fields beyond a data reference."""
@@ -76,7 +77,12 @@ def coding(format: StreamFormat, first: bytes = b"") -> Coding:  # noqa: A002 - 
 
 
 def _picture_entry(kind: bytes, stream: StreamFormat, *boxes: bytes) -> bytes:
-    """VisualSampleEntry (ISO/IEC 14496-12, 12.1.3); `pasp` where pixels are not square."""
+    """VisualSampleEntry (ISO/IEC 14496-12, 12.1.3); `pasp` where pixels are not square.
+
+    What tells of a sphere stands before `pasp` (Spherical Video V2 RFC).
+    """
+    if stream.projection == "equirectangular":
+        boxes += (EQUIRECTANGULAR_IN_ENTRY,)
     horizontal, vertical = stream.pixel_aspect
     if horizontal != vertical:
         boxes += (box(b"pasp", struct.pack(">II", horizontal, vertical)),)

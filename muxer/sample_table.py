@@ -118,3 +118,10 @@ class SampleTable:
         from muxer.stored_table import StoredTable
 
         return StoredTable.find(Memory(stbl), Box(b"stbl", 0, 0, len(stbl)), room).whole()
+
+
+def ticks_of(t_ns: Ints, timescale: int) -> Ints:
+    """Times in ticks, each rounded by itself, so that no error adds up."""
+    seconds, rest = np.divmod(t_ns, 1_000_000_000)
+    ticks: Ints = seconds * timescale + (rest * timescale + 500_000_000) // 1_000_000_000
+    return ticks

@@ -17,6 +17,7 @@ from muxer.sample_table import Ints
 _BLOCK = 1 << 16
 _KEPT_BLOCKS = 8
 _AT_ONCE = 16
+_NOT_FOUND = 404
 
 
 class ByteSource(Protocol):
@@ -79,6 +80,10 @@ class LocalFile:
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         return [os.pread(self._fd, length, offset) for offset, length in ranges]
 
+    def fileno(self) -> int:
+        """Its descriptor, for what copies inside the kernel."""
+        return self._fd
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
@@ -115,8 +120,11 @@ class RemoteFile:
             self._files, self._path = fsspec.core.url_to_fs(url)
             self.requests += 1
             size = self._files.size(self._path)
-        except FileNotFoundError:
-            raise UsageError(f"there is no file {url}") from None
+        except FileNotFoundError as error:
+            cause = error.__cause__  # over HTTP that is how fsspec tells of whatever went wrong
+            if not isinstance(cause, Exception) or getattr(cause, "status", None) == _NOT_FOUND:
+                raise UsageError(f"there is no file {url}") from None
+            raise RemoteError(f"cannot read {url}: {_reason(cause)}") from None
         except (ImportError, ValueError) as error:
             raise UsageError(f"cannot read {url}: {error}") from None
         except Exception as error:  # of whatever library fsspec has for the URL

@@ -12,11 +12,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from camm import PACKET_SIZES, PacketType
 from muxer.errors import Mp4Error
 from muxer.motion import Motion, stretches
 from muxer.movie import EditList, Handler
 from muxer.pcm import CODECS
-from muxer.records import Records, sort_out
+from muxer.projection import Projection
+from muxer.records import Records, sort_out, windows
 from muxer.sample_table import Ints, SampleTable
 from muxer.source import ByteSource, read_samples
 from muxer.stored_table import Piece, Stored
@@ -39,6 +41,7 @@ class Track:
     `stored`     its sample tables as they lie in the file
     `stsd_at`    byte of the file at which its sample entries' box begins
     `edits`      its edit list, durations in `movie_timescale`
+    `projection` of pictures: what they are a map of, None for ordinary ones
     """
 
     number: int
@@ -54,6 +57,7 @@ class Track:
     height: int = 0
     sample_rate: int = 0
     channels: int = 0
+    projection: Projection | None = None
 
     @property
     def codec(self) -> str:
@@ -148,6 +152,16 @@ class CammTrack(Track, Motion):
             for stretch in stretches(t_ns, seconds):
                 for part in _readable(piece[stretch], self.source.gap):
                     yield self._records(piece[stretch][part], t_ns[stretch][part])
+
+    def places(self, kind: PacketType) -> Iterator[tuple[Ints, Ints]]:
+        """Times and bytes of the file of the packets of one type that fill a sample each."""
+        for piece in self.stored.pieces(self.entry):
+            mine = piece[piece.size == PACKET_SIZES[kind]]
+            for part in _readable(mine, self.source.gap) if len(mine) else ():
+                payload, place = _read(self.source, mine[part])
+                rows = windows(payload, "<u4")[place] == kind << 16
+                own = mine[part][rows]
+                yield self.movie_ns(own.dts + own.cts_offset), own.offset
 
     def holds_records(self) -> bool:
         """Whether the first samples are camm packets and nothing else, and not all zeros."""

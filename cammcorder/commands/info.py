@@ -124,6 +124,8 @@ def _madv(clip: Clip) -> list[dict[str, Any]] | None:
 
 
 def _track(track: Track) -> dict[str, Any]:
+    from dataclasses import asdict
+
     return {
         "number": track.number,
         "codec": track.codec,
@@ -135,6 +137,7 @@ def _track(track: Track) -> dict[str, Any]:
         "height": track.height,
         "sample_rate": track.sample_rate,
         "channels": track.channels,
+        "projection": None if track.projection is None else asdict(track.projection),
     }
 
 
@@ -254,10 +257,26 @@ def _motion_rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
 def _picture_or_sound(track: dict[str, Any]) -> str:
     if track["width"]:
         rate = track["samples"] / track["duration_s"] if track["duration_s"] else 0
-        return f"{track['width']} x {track['height']}, {rate:.2f} frames/s"
+        size = f"{track['width']} x {track['height']}, {rate:.2f} frames/s"
+        return size + _projection(track["projection"])
     if track["channels"]:
         return f"{track['sample_rate']} Hz, {track['channels']} channels"
     return ""
+
+
+def _projection(said: dict[str, Any] | None) -> str:
+    """What is out of the ordinary in it."""
+    if said is None:
+        return ""
+    parts = [said["kind"]]
+    if said["stereo"] != "mono":
+        parts.append(said["stereo"])
+    if any(said["pose_deg"]):
+        parts.append("turned by {:g}, {:g}, {:g} deg".format(*said["pose_deg"]))
+    if any(said["bounds"]):
+        top, bottom, left, right = said["bounds"]
+        parts.append(f"{1 - left - right:.1%} x {1 - top - bottom:.1%} of the sphere")
+    return ", " + ", ".join(parts)
 
 
 def _summary(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold

@@ -14,18 +14,20 @@ from camm import PacketType, Samples
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Samples in camera axes, times from the first video frame.
+    """Samples in camera axes, times from the first video frame or from a date.
 
     `name`     what a person calls it
     `kinds`    the packet types that it has
     `blocks`   gives those of one type, in the order of the file, read as they are asked for
     `created`  when it was made, where it says so
+    `by_utc`   whether times count from that moment: of a log that knows nothing of a film
     """
 
     name: str
     kinds: frozenset[PacketType]
     blocks: Callable[[PacketType], Iterator[Samples]]
     created: datetime | None = None
+    by_utc: bool = False
 
 
 class Stream:

@@ -13,31 +13,21 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from camm import PacketType, empty_values, encode
 from muxer.boxes import Piece, box
-from muxer.disk import opened, write_all, write_pieces, written_whole
+from muxer.disk import copy_watched, opened, write_all, write_pieces, written_whole
 from muxer.errors import Mp4Error
 from muxer.moov_first import HEAD, Build, bring_moov_first, complete_move, room_for
 from muxer.movie import write_ftyp
+from muxer.new_file import SPANNING_HEADER, NewFile, spanning_header, whole_ftyp
+from muxer.pauses import NOT_KNOWN, divided
 from muxer.repair.examination import Examination, Remedy
 from muxer.repair.movie import rebuild
-from muxer.repair.new_file import (
-    SPANNING_HEADER,
-    NewFile,
-    spanning_header,
-    whole_ftyp,
-)
-from muxer.sample_table import Ints, SampleTable
-
-_LONGEST_PAUSE = (1 << 31) - 1
-"""Ticks from sample to sample; FFmpeg reads the 32 bits of a longer one as a negative number."""
-
-_NOT_KNOWN = encode(PacketType.EXPOSURE, empty_values(PacketType.EXPOSURE, 1)).tobytes()
-"""A record that says nothing, for where the metadata would not begin at zero or pause too long."""
+from muxer.sample_table import SampleTable
 
 
 class NothingRecoveredError(Mp4Error):
@@ -102,8 +92,8 @@ def _write(
     end = max(int((table.offset + table.size).max()) for table in filled)
     added, tables = _added(examination, source, tables, end)
     build = _built(examination, tables)
-    new = NewFile(_ftyp(source, examination), (first, end), build, added)
-    new.write(source, target, watch)
+    new = NewFile(_ftyp(source, examination), (first, end), build, len(added))
+    write_all(target, added, new.write(partial(copy_watched, source, watch=watch), target))
 
 
 def _complete_move(fd: int, examination: Examination) -> None:
@@ -212,7 +202,7 @@ def _added(
             table = _filled(tables[number], place + len(payload))
             if len(table) > len(tables[number]):
                 tables[number] = table
-                payload += _NOT_KNOWN
+                payload += NOT_KNOWN
     return box(b"mdat", bytes(payload)) if payload else b"", tables
 
 
@@ -222,23 +212,12 @@ def _filled(table: SampleTable, filler: int) -> SampleTable:
     Readers that know no edit lists take the first record for time zero.
     """
     if len(table) and table.dts[0] > 0:
-        table = _insert(table, np.zeros(1, np.int64), np.zeros(1, np.int64), filler)
-    pauses = np.maximum(np.diff(table.dts) - 1, 0) // _LONGEST_PAUSE
-    before = np.flatnonzero(pauses)
-    if not len(before):
-        return table
-    number = np.concatenate([np.arange(1, pauses[row] + 1) for row in before])
-    row = np.repeat(before, pauses[before])
-    return _insert(table, row + 1, table.dts[row] + number * _LONGEST_PAUSE, filler)
-
-
-def _insert(table: SampleTable, rows: Ints, dts: Ints, filler: int) -> SampleTable:
-    """The table with fillers before these rows, all of them the one record at byte `filler`."""
-    return replace(
-        table,
-        offset=np.insert(table.offset, rows, filler),
-        size=np.insert(table.size, rows, len(_NOT_KNOWN)),
-        dts=np.insert(table.dts, rows, dts),
-        cts_offset=np.insert(table.cts_offset, rows, 0),
-        keyframe=np.insert(table.keyframe, rows, True),
-    )
+        table = replace(
+            table,
+            offset=np.insert(table.offset, 0, filler),
+            size=np.insert(table.size, 0, len(NOT_KNOWN)),
+            dts=np.insert(table.dts, 0, 0),
+            cts_offset=np.insert(table.cts_offset, 0, 0),
+            keyframe=np.insert(table.keyframe, 0, True),
+        )
+    return divided(table, filler, len(NOT_KNOWN))

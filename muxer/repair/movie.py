@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from muxer.boxes import Box, Piece, box, children, find, nested, require
+from muxer.boxes import Box, Piece, children, find, nested, require
 from muxer.errors import Mp4Error
 from muxer.fragments import read_mvex
 from muxer.movie import EditList, Handler, MediaHeader, MovieHeader, TrackBoxes, TrackHeader
-from muxer.recording_file import METADATA_UUID
+from muxer.recording_file import METADATA_UUID, metadata_box
 from muxer.sample_table import SampleTable
 from muxer.written_table import WrittenTable
 
@@ -145,8 +145,7 @@ def rebuild(
         ):
             parts.append(_whole(child, moov))
     if metadata is not None:
-        text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
-        parts.append(box(b"uuid", METADATA_UUID.bytes, text.encode()))
+        parts.append(metadata_box(metadata))
     return b"".join(nested(b"moov", [replace(header, duration=longest).write(), *parts]))
 
 

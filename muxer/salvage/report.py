@@ -206,7 +206,9 @@ def _lost(track: ReferenceTrack, table: SampleTable, gone: Sequence[int]) -> int
         return 0
     rows = _count_rows(track.entry, table)
     duration = np.diff(table.dts)
-    if track.steady:  # pictures are decoded in another order than they are counted in
+    if (
+        track.steady and track.duration
+    ):  # pictures are decoded in another order than they are counted in
         return max(round(int(duration.sum()) / track.duration) - int(rows[:-1].sum()), 0)
     before = np.array(gone) - 1
     usual = max(float(np.delete(duration, before).mean()) if len(duration) > len(gone) else 0, 1.0)

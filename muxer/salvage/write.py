@@ -15,15 +15,16 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from camm import UsageError
 from muxer.boxes import Box
-from muxer.disk import opened, write_all, write_pieces, written_whole
+from muxer.disk import copy_watched, opened, write_all, write_pieces, written_whole
 from muxer.errors import Mp4Error
 from muxer.moov_first import Build
+from muxer.new_file import NewFile, spanning_header, whole_ftyp
 from muxer.reader import top_level
-from muxer.repair.new_file import NewFile, spanning_header, whole_ftyp
 from muxer.source import ByteSource, LocalFile
 
 _LONG, _SHORT = 16, 8
@@ -69,7 +70,7 @@ def write_new(
         _require_unchanged(source, rescued)
         new = NewFile(whole_ftyp(source) or rescued.ftyp, rescued.media, rescued.build)
         with written_whole(out) as target:
-            new.write(source, target, watch)
+            new.write(partial(copy_watched, source, watch=watch), target)
 
 
 def patches(rescued: Rescued) -> Patches:

@@ -32,6 +32,7 @@ def film(path, *, gps=True, metadata=None, make="cammcorder", gps_time=GPS_TIME)
         fixes["gps_fix_type"] = 3
         fixes["latitude"], fixes["longitude"] = 47 + np.arange(5) / 1e5, 8
         fixes["time_gps_epoch"] = gps_time + np.arange(5) / 5
+        fixes["horizontal_accuracy"], fixes["vertical_accuracy"] = 1.5, 2.5
         blocks.append(Samples(PacketType.GPS, np.arange(5) * 200_000_000, fixes))
     created = datetime(2026, 6, 1, 12, tzinfo=UTC)
     about = MovieDescription(created, make, "rig", metadata or {})
@@ -244,16 +245,21 @@ def test_check_of_a_sound_clip(clip, capsys):
 def test_check_of_a_faulty_clip_fails_and_says_why(clip, capsys):
     clip.write_bytes(clip.read_bytes().replace(b"meta\0\0", b"camm\0\0"))
     assert call("check", clip) == 1
-    headline, finding = capsys.readouterr().out.splitlines()
+    headline, _, heading, finding, remedy = capsys.readouterr().out.splitlines()
     assert headline == "walk.mp4: faulty, 405 records of 3 types; 1 error"
-    assert finding.startswith("error: ")
-    assert finding.endswith("[metadata_handler]")
+    assert heading == "Errors"
+    assert finding.split() == [
+        "metadata_handler",
+        *"the metadata track has the handler 'camm', expected 'meta'".split(),
+    ]
+    assert remedy.strip() == "to do: set the handler's type to 'meta'"
 
 
 def test_check_in_json(clip, capsys):
     assert call("check", "--json", clip) == 0
     assert json.loads(capsys.readouterr().out) == {
         "path": str(clip),
+        "profile": "readers",
         "sound": True,
         "records": {"gyro": 200, "acceleration": 200, "gps": 5},
         "findings": [],
@@ -262,7 +268,7 @@ def test_check_in_json(clip, capsys):
 
 def test_a_clip_of_a_pixel_is_sound(capsys):
     assert call("check", PIXEL) == 0
-    assert "sound, 47 records of 1 type; 3 warnings" in capsys.readouterr().out
+    assert "sound, 47 records of 1 type; 4 warnings" in capsys.readouterr().out
 
 
 # report

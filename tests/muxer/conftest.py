@@ -209,6 +209,26 @@ def write_mp4(
     return ftyp + before + box(b"mdat", media) + moov(head + 8)
 
 
+def tracks_joined(*files):
+    """One file of the tracks of several, whose moov lies at their end; media one behind another."""
+    ftyp, media, traks = b"", b"", []
+    for number, data in enumerate(files, start=1):
+        found = {kind: (at, content) for kind, at, content in boxes(data)}
+        ftyp = box(b"ftyp", found[b"ftyp"][1])
+        shift = len(ftyp) + 8 + len(media) - (found[b"mdat"][0] + 8)
+        media += found[b"mdat"][1]
+        trak = inside(data, b"moov", b"trak")
+        at = trak.index(b"tkhd") + 4
+        trak = trak[: at + 20] + struct.pack(">I", number) + trak[at + 24 :]
+        at = trak.index(b"stco") + 12
+        count = struct.unpack_from(">I", trak, at - 4)[0]
+        offsets = [n + shift for n in struct.unpack_from(f">{count}I", trak, at)]
+        trak = trak[:at] + struct.pack(f">{count}I", *offsets) + trak[at + 4 * count :]
+        traks.append(box(b"trak", trak))
+    mvhd = box(b"mvhd", inside(files[0], b"moov", b"mvhd"))
+    return ftyp + box(b"mdat", media) + box(b"moov", mvhd, *traks)
+
+
 @pytest.fixture(scope="session")
 def mp4():
     """The walker and the writer."""
@@ -222,6 +242,7 @@ def mp4():
         table=table,
         record=record,
         write=write_mp4,
+        joined=tracks_joined,
     )
 
 

@@ -17,6 +17,7 @@ from muxer.check import check
 from muxer.errors import RemoteError
 from muxer.recording import Recording
 from muxer.recording_file import MovieDescription
+from muxer.remux import convert
 from muxer.source import open_source
 
 SECOND = 1_000_000_000
@@ -122,6 +123,13 @@ def test_a_remote_clip_reads_as_a_local_one(server, path):
 def test_a_remote_clip_is_checked_as_a_local_one(server, path):
     with reader.open(path) as local, reader.open(server.url("clip.mp4")) as remote:
         assert check(remote).findings == check(local).findings
+
+
+def test_a_remote_clip_is_converted_as_a_local_one(server, path, tmp_path):
+    for name, source in (("local", path), ("remote", server.url("clip.mp4"))):
+        with reader.open(source) as clip:
+            convert(clip, tmp_path / name)
+    assert (tmp_path / "remote").read_bytes() == (tmp_path / "local").read_bytes()
 
 
 def test_only_tables_and_metadata_are_fetched(server, path):

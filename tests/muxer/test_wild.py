@@ -29,26 +29,6 @@ def entry(mp4, kind, content=b""):
     return mp4.box(kind, struct.pack(">6xH", 1), content)
 
 
-def tracks_joined(mp4, *files):
-    """One file of the tracks of several, whose moov lies at their end; media one behind another."""
-    ftyp, media, traks = b"", b"", []
-    for number, data in enumerate(files, start=1):
-        found = {kind: (at, content) for kind, at, content in mp4.boxes(data)}
-        ftyp = mp4.box(b"ftyp", found[b"ftyp"][1])
-        shift = len(ftyp) + 8 + len(media) - (found[b"mdat"][0] + 8)
-        media += found[b"mdat"][1]
-        trak = mp4.inside(data, b"moov", b"trak")
-        at = trak.index(b"tkhd") + 4
-        trak = trak[: at + 20] + struct.pack(">I", number) + trak[at + 24 :]
-        at = trak.index(b"stco") + 12
-        count = struct.unpack_from(">I", trak, at - 4)[0]
-        offsets = [n + shift for n in struct.unpack_from(f">{count}I", trak, at)]
-        trak = trak[:at] + struct.pack(f">{count}I", *offsets) + trak[at + 4 * count :]
-        traks.append(mp4.box(b"trak", trak))
-    mvhd = mp4.box(b"mvhd", mp4.inside(files[0], b"moov", b"mvhd"))
-    return ftyp + mp4.box(b"mdat", media) + mp4.box(b"moov", mvhd, *traks)
-
-
 # Which track it is
 
 
@@ -203,7 +183,7 @@ def test_the_columns_are_those_of_the_first_track_that_has_any(mp4, gyro, opened
         mp4.write(samples, [5000] * len(samples), moov_first=False)
         for samples in ([], [b"\0\0"] * 3, gyro, acceleration)
     ]
-    clip = opened(tracks_joined(mp4, *files))
+    clip = opened(mp4.joined(*files))
     assert len(clip.camm_tracks) == 4
     assert clip.motion is clip.camm_tracks[2]
     assert clip.counts == {PacketType.GYRO: 10}
@@ -216,7 +196,7 @@ def test_the_columns_are_those_of_the_first_track_that_has_any(mp4, gyro, opened
 
 
 def test_without_any_record_the_first_track_stands_for_all(mp4, opened):
-    clip = opened(tracks_joined(mp4, *[mp4.write([], [], moov_first=False)] * 2))
+    clip = opened(mp4.joined(*[mp4.write([], [], moov_first=False)] * 2))
     assert clip.motion is clip.camm_tracks[0]
     assert clip.counts == {}
 
