@@ -122,7 +122,7 @@ class OrientationFuser:
                 f"the filter was made for a sample every {self._period_ns} ns, found {period_ns}: "
                 "another rate needs a new OrientationFuser"
             )
-        rows = np.concatenate([gyro, accel], axis=1)
+        rows = np.concatenate([gyro, accel], axis=1, dtype=np.float64)
         within = np.abs(rows) < self._imu_limits  # a comparison with NaN is false
         if not within.all():
             turned, forced = within[:, :3].all(axis=1), within[:, 3:].all(axis=1)
