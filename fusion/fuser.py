@@ -122,7 +122,7 @@ class OrientationFuser:
                 f"the filter was made for a sample every {self._period_ns} ns, found {period_ns}: "
                 "another rate needs a new OrientationFuser"
             )
-        rows = np.concatenate([gyro, accel], axis=1, dtype=np.float64)
+        rows = np.concatenate([gyro, accel], axis=1)
         within = np.abs(rows) < self._imu_limits  # a comparison with NaN is false
         if not within.all():
             turned, forced = within[:, :3].all(axis=1), within[:, 3:].all(axis=1)
@@ -246,6 +246,7 @@ class _Queue:
         """Append the rows that are later than all before them; the number of the others."""
         if not len(t_ns):
             return 0
+        values = np.asarray(values, np.float64)  # logs may have singles
         count = len(t_ns)
         oldest = t_ns[0] - 1 if self.newest_ns is None else self.newest_ns
         if t_ns[0] <= oldest or (t_ns[1:] <= t_ns[:-1]).any():
