@@ -27,6 +27,8 @@ class Correction:
 
     def least_of(self, full_scale: float) -> float:
         """What an axis comes out as, at the least, that stood at its full scale."""
+        if np.isinf(full_scale):  # a log's sensor, of which nothing is known
+            return full_scale
         offset = np.abs(self.bias)
         gain = np.abs(self.matrix)
         own = gain.diagonal() * (full_scale - offset)
