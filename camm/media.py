@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+ProjectionKind: TypeAlias = Literal["rectilinear", "equirectangular"]
+"""What a picture shows: what a lens sees, or the whole sphere, forward in its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class StreamFormat:
     pixel_aspect: tuple[int, int] = (1, 1)
     sample_rate: int = 0
     channels: int = 0
+    projection: ProjectionKind = "rectilinear"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Devices are seen by their names alone; nothing is opened and nothing is written 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -43,6 +44,7 @@ class Places:
     dev: Path = Path("/dev")
     sys: Path = Path("/sys")
     folder: Path = Path()
+    proc: Path = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class HostReading:
     `free_bytes`          for clips; `sync_s` seconds until a megabyte is safe, None where nothing
                           can be written
     `throttled`           what a Raspberry Pi has to say of its power and heat
+    `microphones`         devices of ALSA that take sound in: what `[camera.audio]` calls them, name
     """
 
     i2c: tuple[str, ...]
@@ -73,6 +76,7 @@ class HostReading:
     free_bytes: int
     sync_s: float | None
     throttled: tuple[str, ...]
+    microphones: tuple[tuple[str, str], ...] = ()
 
 
 def examine_host(places: Places) -> tuple[HostReading, list[Finding]]:
@@ -91,6 +95,7 @@ def examine_host(places: Places) -> tuple[HostReading, list[Finding]]:
         free_bytes=shutil.disk_usage(places.folder).free,
         sync_s=_sync_s(places.folder),
         throttled=_throttled(places.sys),
+        microphones=tuple(_microphones(places.proc / "asound")),
     )
     return reading, [*_permissions(reading), *_storage(reading, places.folder), *_power(reading)]
 
@@ -116,6 +121,24 @@ def _ports(dev: Path) -> Iterator[Port]:
             yield Port(port.device, port.description, port.vid == _U_BLOX)
     if (header := dev / "serial0").exists() and os.path.realpath(header) not in seen:
         yield Port(str(header), "UART of the header", receiver=True)
+
+
+def _microphones(asound: Path) -> Iterator[tuple[str, str]]:
+    """By the names of cards, which stay the same, unlike their numbers.
+
+    Linux, Documentation/sound/designs/procfile.rst: `cards` has the number, [name], driver and
+    title of each, `pcm` lines as "01-00: id : name : capture 1".
+    """
+    cards = {int(card): rest for card, *rest in _CARD.findall(_text(asound / "cards"))}
+    for card, device, name, ways in _PCM.findall(_text(asound / "pcm")):
+        if "capture" in ways and int(card) in cards:
+            called, title = cards[int(card)]
+            number = "" if int(device) == 0 else f",{int(device)}"
+            yield f"plughw:{called}{number}", title.strip() or name
+
+
+_CARD = re.compile(r"^\s*(\d+) \[(\w+)\s*\]: [^\n]*? -([^\n]*)", re.MULTILINE)
+_PCM = re.compile(r"^(\d+)-(\d+): [^\n:]* : ([^\n]*?) :([^\n]*)", re.MULTILINE)
 
 
 def _gpsd_answers() -> bool:

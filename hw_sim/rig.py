@@ -30,6 +30,7 @@ from hw_sim.lsm6ds3trc import Lsm6ds3trC
 from hw_sim.lsm6dsox import Lsm6dsox
 from hw_sim.lsm9ds1 import Lsm9ds1
 from hw_sim.magnetic import FieldAt, MagneticChip, MagTruth
+from hw_sim.microphone import SimulatedMicrophone
 from hw_sim.mmc5983ma import Mmc5983ma
 from hw_sim.mpu import Mpu
 from hw_sim.qmc5883l import Qmc5883L
@@ -125,12 +126,12 @@ class SimulatedRig:
         self._mag_to_camera = (scenario.mag.mount or scenario.mount).matrix()
         self._field = Field(scenario.magnetic_field)
         # Every part has its own noise: adding one part leaves the others as they were.
-        imu_seed, mag_seed, gps_seed, paint_seed, way_seed = (
-            int(seed) for seed in np.random.SeedSequence(scenario.seed).generate_state(5)
+        imu_seed, mag_seed, gps_seed, paint_seed, way_seed, hiss_seed = (
+            int(seed) for seed in np.random.SeedSequence(scenario.seed).generate_state(6)
         )
         self._trajectory = Trajectory(scenario.trajectory, scenario.place.gravity_m_s2, way_seed)
         faults = Faults(_with_what_hangs_on_them(scenario), self._start_ns)
-        for part in ("imu", "mag", "gps", "camera"):
+        for part in ("imu", "mag", "gps", "camera", "microphone"):
             for span in faults.of("stall", part):
                 clock.stall(part, span.start_ns, span.end_ns)
         for fault in scenario.fault:
@@ -184,6 +185,11 @@ class SimulatedRig:
         self.camera = SimulatedCamera(
             clock, scenario.camera, self._trajectory, self._start_ns, paint_seed, faults
         )
+        self.microphone: SimulatedMicrophone | None = None
+        if scenario.microphone is not None:
+            self.microphone = SimulatedMicrophone(
+                clock, scenario.microphone, self._start_ns, hiss_seed, faults
+            )
 
     @property
     def gps_bytes_lost(self) -> int:
@@ -224,11 +230,12 @@ class SimulatedRig:
             "mag_kept": mag.kept,
             **self._receiver.truth(),
             **self.camera.truth(),
+            **(self.microphone.truth() if self.microphone is not None else {}),
         }
 
     def forget_truth(self) -> None:
         """Remember none of it: for a rig that runs for days."""
-        for part in (self._imu, self._mag, self._receiver, self.camera):
+        for part in (self._imu, self._mag, self._receiver, self.camera, self.microphone):
             if part is not None:
                 part.forget_truth()
 

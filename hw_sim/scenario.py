@@ -311,11 +311,28 @@ class CameraParameters:
             )
 
 
+@declared
+class MicrophoneParameters:
+    """A microphone that hears a click every so often, at known times, and a quiet hiss.
+
+    `clock_ppm` is its crystal against the host. Samples come in blocks of `period_ms`, up to
+    `hand_over_jitter_ms` later than they could; they wait in a buffer of `buffer_ms`.
+    """
+
+    rate_hz: Annotated[int, Gt(0)] = 48_000
+    channels: Annotated[int, Interval(ge=1, le=2)] = 1
+    clock_ppm: float = 0.0
+    click_every_s: Positive = 1.0
+    period_ms: Positive = 20.0
+    hand_over_jitter_ms: NotNegative = 0.0
+    buffer_ms: Positive = 500.0
+
+
 _PARTS = {
-    "unplug": ("imu", "mag", "gps", "camera"),
+    "unplug": ("imu", "mag", "gps", "camera", "microphone"),
     "nack": ("imu", "mag"),
     "short_read": ("imu", "mag"),
-    "stall": ("imu", "mag", "gps", "camera"),
+    "stall": ("imu", "mag", "gps", "camera", "microphone"),
     "bus_stuck": ("bus",),
     "baud_garbage": ("gps",),
     "gps_silent": ("gps",),
@@ -384,6 +401,7 @@ class Scenario:
     mag: MagErrors
     gps: GpsQuality
     camera: CameraParameters
+    microphone: MicrophoneParameters | None = None
     about: str = ""
     """One line for a list of scenarios."""
     fault: tuple[Fault, ...] = ()

@@ -272,8 +272,6 @@ class RecordingFile:
         duration = 0
         for spec in self._tracks:
             table = tables[spec.track] if tables else WrittenTable(spec.entry)
-            if tables and spec.media == AUDIO_HEADER and not table.count:
-                continue  # a microphone that was not there
             trak, shown = spec.boxes(about.created).write(
                 table, MOVIE_TIMESCALE, ahead=spec.shift, shift=shift
             )

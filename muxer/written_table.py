@@ -41,11 +41,6 @@ class WrittenTable:
         self._chunks = _Chunks()
         self.first = self.end = self.shown_from = self.shown_until = self._shown_last = 0
 
-    @property
-    def count(self) -> int:
-        """How many samples there are."""
-        return self._sizes.count
-
     @classmethod
     def of(cls, sample_entry: bytes, table: SampleTable) -> WrittenTable:
         """Of samples that are all there."""

@@ -190,6 +190,8 @@ def _host_rows(host: HostReading | None) -> Iterator[tuple[str, str, str]]:
             yield kind, path, ""
     for path, name in host.cameras:
         yield "video", path, name
+    for called, name in host.microphones:
+        yield "microphone", called, name
     sync = "" if host.sync_s is None else f", a megabyte is safe in {host.sync_s:.2f} s"
     yield "disk", "this folder", f"{host.free_bytes / 1e9:.0f} GB free{sync}"
 

@@ -20,7 +20,7 @@ def places(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setattr(host, "_GPSD", free.getsockname())
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10**11))
-    return Places(tmp_path / "dev", tmp_path / "sys", tmp_path / "clips")
+    return Places(*(tmp_path / name for name in ("dev", "sys", "clips", "proc")))
 
 
 def devices(places, *names):
@@ -51,6 +51,29 @@ def test_devices_are_found_by_name_and_in_order(places):
     assert reading.pps == (f"{places.dev}/pps0",)
     assert reading.gpio == (f"{places.dev}/gpiochip0",)
     assert reading.cameras == ((f"{places.dev}/video0", "unicam"),)
+
+
+def test_microphones_have_the_names_of_their_cards(places):
+    asound = places.proc / "asound"
+    asound.mkdir(parents=True)
+    (asound / "cards").write_text(
+        " 0 [Headphones     ]: bcm2835_headpho - bcm2835 Headphones\n"
+        "                      bcm2835 Headphones\n"
+        " 1 [Webcam         ]: USB-Audio - Dynex 1.3MP Webcam\n"
+        "                      Dynex Webcam at usb-3f980000.usb-1.2.1, high speed\n"
+        "12 [Loopback       ]: Loopback - \n"
+    )
+    (asound / "pcm").write_text(
+        "00-00: bcm2835 Headphones : bcm2835 Headphones : playback 8\n"
+        "01-00: USB Audio : USB Audio : capture 1\n"
+        "12-01: Loopback PCM : Loopback PCM : playback 8 : capture 8\n"
+        "13-00: nobody : nobody : capture 1\n"
+    )
+    reading, _ = examine_host(places)
+    assert reading.microphones == (
+        ("plughw:Webcam", "Dynex 1.3MP Webcam"),
+        ("plughw:Loopback,1", "Loopback PCM"),
+    )
 
 
 def test_serial_ports_are_told_once_the_receivers_first(places, monkeypatch):

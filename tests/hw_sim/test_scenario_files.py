@@ -95,7 +95,7 @@ def test_a_fault_has_its_place_and_time(tmp_path):
         (
             'part = "imu"',
             "",
-            r"unplug happens to part 'imu' or 'mag' or 'gps' or 'camera', found ''",
+            r"unplug happens to part 'imu' or 'mag' or 'gps' or 'camera' or 'microphone', found ''",
         ),
         ('"imu"', '"disk"', "found 'disk'"),
         ("at_s = 5", "at_s = -1", r"at_s must be greater than or equal to 0"),

@@ -69,12 +69,13 @@ def test_devices_are_those_of_a_rig_and_nothing_else():
     assert {device.removesuffix(" rw") for device in settings()["DeviceAllow"]} == {
         *("char-i2c", "char-ttyACM", "char-ttyUSB", "char-ttyAMA", "/dev/ttyS0"),
         *("char-video4linux", "char-media", "char-dma_heap", "char-gpiochip", "char-pps"),
+        "char-alsa",
     }
 
 
 def test_every_group_of_the_service_exists_or_is_made():
     made = {line.split()[1] for line in lines("sysusers.conf") if line.startswith("g ")}
-    of_debian = {"dialout", "video"}
+    of_debian = {"dialout", "video", "audio"}
     [groups] = settings()["SupplementaryGroups"]
     assert set(groups.split()) == made | of_debian
 
