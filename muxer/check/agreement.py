@@ -29,6 +29,7 @@ _LONGEST_LAG_NS = 1_000_000_000
 _ALIKE, _MARGIN = 0.8, 0.1
 """A correlation that is good enough, and by how much better another explanation has to be."""
 _VERY_MUCH_ALIKE = 0.95
+_FEW_JUMPS = 0.01
 _LATE_NS = 15_000_000
 _TILTED_DEG = 15.0
 _STEADY = 0.9
@@ -54,7 +55,8 @@ def gyro_agrees_with_orientation(evidence: Evidence) -> Iterator[Fault]:
     stretch = _liveliest(gyro, turning)
     if stretch is None:
         return
-    gyro, turning = gyro[stretch], turning[stretch]
+    gyro = gyro[stretch]
+    turning = _without_jumps(turning[stretch], gyro)
     most_lag = max(1, _LONGEST_LAG_NS // cells.cell_ns)
     found = _match(gyro, turning, most_lag)
     # World to camera is the inverse; its angular rate is the camera's in world axes, negated.
@@ -181,6 +183,18 @@ def _liveliest(gyro: Floats, turning: Floats) -> slice | None:
     if count < _FEWEST or power[stretch].sum() < _LIVELY**2 * count:
         return None
     return stretch
+
+
+def _without_jumps(turning: Floats, gyro: Floats) -> Floats:
+    """The same, unknown in the few cells where it is far beyond any angular rate.
+
+    Orientations jump when a filter learns where north is, and say nothing of axes then.
+    """
+    size = np.linalg.norm(turning, axis=1)
+    jumps = size > 2 * np.nanmax(np.linalg.norm(gyro, axis=1))
+    if jumps.sum() > _FEW_JUMPS * np.isfinite(size).sum():
+        return turning
+    return np.where(jumps[:, None], np.nan, turning)
 
 
 def _match(mine: Floats, other: Floats, most_lag: int) -> _Match:

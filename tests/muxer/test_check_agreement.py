@@ -99,6 +99,14 @@ def test_sensors_and_orientations_of_one_motion_agree(tmp_path):
     assert Turning().found(tmp_path) == []
 
 
+def test_a_filter_that_learns_where_north_is_jumps_and_agrees_all_the_same(tmp_path):
+    turning = Turning()
+    north = turned_about(1, np.full(1, 0.5))[0]
+    turning.pose[2000:] = north @ turning.pose[2000:]
+    turning.field[2000:] = turning.in_camera(FIELD)[2000:]
+    assert turning.found(tmp_path) == []
+
+
 GYROS = {
     "swapped": ([0, 2, 1], (1, 1, 1), "gyro y and z look swapped"),
     "one negated": ([0, 1, 2], (1, -1, 1), "gyro y looks negated"),
