@@ -101,7 +101,7 @@ def test_sensors_and_orientations_of_one_motion_agree(tmp_path):
 
 def test_a_filter_that_learns_where_north_is_jumps_and_agrees_all_the_same(tmp_path):
     turning = Turning()
-    north = turned_about(1, np.full(1, 0.5))[0]
+    north = turned_about(1, np.full(1, 2.5))[0]
     turning.pose[2000:] = north @ turning.pose[2000:]
     turning.field[2000:] = turning.in_camera(FIELD)[2000:]
     assert turning.found(tmp_path) == []
