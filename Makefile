@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
+# Else every process that a test starts would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test proof check format bench fuzz clean
 
 demo: $(VENV)/run

@@ -156,6 +156,7 @@ def test_a_clip_tells_the_same_and_again_when_it_was_corrected(scenario, film, o
     np.testing.assert_allclose(load(output).gyro.bias, first.bias, atol=1e-6)
 
 
+@pytest.mark.proof
 def test_while_the_chip_warms_up_its_bias_is_followed_and_can_be_undone(scenario, film, output):
     slope = [0.02, -0.015, 0.01]
     warming = WRONG_IMU | {"warm_up_c": 12.0, "warm_up_s": 20.0, "gyro_bias_deg_s_per_c": slope}
@@ -197,6 +198,7 @@ def test_hard_and_soft_iron_are_found_with_the_field_of_the_place(scenario, outp
     assert output.read_text() == before
 
 
+@pytest.mark.proof
 def test_what_was_calibrated_is_gone_from_the_next_recording(scenario, film, output):
     tumbling = scenario("tumbling", TUMBLING, WRONG_IMU, WRONG_MAG)
     with simulated_rig(str(tumbling), None, with_truth=False) as rig:
@@ -225,6 +227,7 @@ def test_what_was_calibrated_is_gone_from_the_next_recording(scenario, film, out
     )
 
 
+@pytest.mark.proof
 def test_noise_is_that_of_the_datasheet(scenario, output, capsys):
     quiet = scenario("quiet", REST, {"gyro_noise_deg_s_rthz": 0.02})
     assert calibrate("noise", "--sim", quiet, "--seconds", 65, output=output) == 0
@@ -249,6 +252,7 @@ def test_offset_and_mount_come_of_a_clip_with_a_rolling_shutter(scenario, film, 
     assert "x right (0." in capsys.readouterr().out
 
 
+@pytest.mark.proof
 def test_an_offset_that_was_applied_is_part_of_what_is_found(scenario, film, output, tmp_path):
     path = scenario("shaken", SHAKEN)
     plain = film(path, 5)
@@ -266,6 +270,7 @@ def test_an_offset_that_was_applied_is_part_of_what_is_found(scenario, film, out
     assert abs(load(output).sync.offset_ms) < 1
 
 
+@pytest.mark.proof
 def test_a_sensor_that_sits_askew_is_found_and_then_recorded_straight(scenario, film, output):
     askew = rotation([0.06, -0.05, 0.08])
     rows = askew.tolist()

@@ -205,7 +205,7 @@ def test_a_rate_out_of_reach_is_a_usage_error(rate):
 
 
 @pytest.mark.parametrize("ppm", [12_000.0, -5_000.0, -30_000.0])
-@pytest.mark.parametrize("rate", [100.0, 200.0])
+@pytest.mark.parametrize("rate", [100.0, pytest.param(200.0, marks=pytest.mark.proof)])
 def test_samples_come_in_order_with_their_times(ppm, rate):
     bench = Bench(ppm=ppm)
     bench.configure(rate)

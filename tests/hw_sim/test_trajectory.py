@@ -145,7 +145,13 @@ def test_nothing_begins_at_north_nor_level_nor_at_the_origin(moving):
     assert np.linalg.norm(pose.position) > 1
 
 
-@pytest.mark.parametrize("name", MOVING)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("circle", "random") else pytest.param(name, marks=pytest.mark.proof)
+        for name in MOVING
+    ],
+)
 def test_nothing_that_is_felt_has_a_step(name):
     """Neither at waypoints nor where a route begins again."""
     smooth = dataclasses.replace(MOVING[name], shake_m=(), shake_deg=(), sway_m=(), bob_m=())

@@ -469,7 +469,10 @@ SLOW = {"exiftool", "ffprobe"}
 """Readers that take a few thousand records a second."""
 
 PAIRS = [
-    (reader, name) for reader in KNOWN for name in SCENES if reader not in SLOW or name not in LARGE
+    pytest.param(reader, name, marks=[pytest.mark.proof] if name == "an hour" else [])
+    for reader in KNOWN
+    for name in SCENES
+    if reader not in SLOW or name not in LARGE
 ]
 
 

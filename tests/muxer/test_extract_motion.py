@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import av
-import jsonschema
+import jsonschema_rs
 import numpy as np
 import pytest
 
@@ -58,11 +58,14 @@ def written(clip, form, kinds=None):
 def messages(content):
     """(time, message) by topic; each message is held against the schema in the file."""
     found = {}
+    validators = {}
     made = mcap_reader.make_reader(io.BytesIO(content), validate_crcs=True)
     for schema, channel, message in made.iter_messages():
         assert (schema.encoding, channel.message_encoding) == ("jsonschema", "json")
         said = json.loads(message.data, parse_constant=pytest.fail)
-        jsonschema.validate(said, json.loads(schema.data))
+        if schema.id not in validators:
+            validators[schema.id] = jsonschema_rs.validator_for(json.loads(schema.data))
+        validators[schema.id].validate(said)
         found.setdefault((channel.topic, schema.name), []).append((message.log_time, said))
     summary = made.get_summary()
     assert summary.statistics.message_count == sum(map(len, found.values()))
