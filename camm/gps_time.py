@@ -9,6 +9,7 @@ Whole nanoseconds are integers here: a float64 of today's GPS time steps by 240 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 GPS_EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
@@ -44,6 +45,21 @@ _LEAP_SECONDS = (
 
 Source: IERS Bulletin C and its leap-seconds.list of 2026-07-06.
 """
+
+
+_YEARS = range(1970, 2200)
+"""In which dates are believed: an int64 has room for all nanoseconds between two of them."""
+
+
+def parse_utc(text: str) -> datetime:
+    """A date as ISO 8601 has it, also with a zone such as +0200; of none it is UTC.
+
+    ValueError where it is no date, and where it is one of another age.
+    """
+    found = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text.strip()))
+    if found.year not in _YEARS:
+        raise ValueError(f"expected a year of {_YEARS[0]} to {_YEARS[-1]}, found {found.year}")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def leap_seconds(day: date) -> int:

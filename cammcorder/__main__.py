@@ -8,6 +8,7 @@ cannot be carried out as it stands, 130 interrupted with nothing to keep.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -28,19 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from camm.errors import CammError
 
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Not every name of a file can be said in the terminal's letters, nor in any.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
     except CammError as error:
         return _failed(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); Python must not complain of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone (`| head`)
+        _drop_unwritten()
         return 1
     except OSError as error:
+        _drop_unwritten()
         name = f"{error.filename}: " if error.filename else ""
         return _failed(f"{name}{error.strerror or error}", 1)
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,8 +67,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _failed(message: str, code: int) -> int:
-    print(f"cammcorder: {message}", file=sys.stderr)  # noqa: T201 - this is the command line
+    from cammcorder.commands.outputs import printable
+
+    sys.stderr.write(f"cammcorder: {printable(message)}\n")
     return code
+
+
+def _drop_unwritten() -> None:
+    """Python must not try again as it exits, and complain, where our output cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from daemon.rig import Rig
 from daemon.shelf import Shelf
 from daemon.sources import Source
 from daemon.status import Observer, SourceStatus, State, Status
+from daemon.tracker import TrackerSource
 from daemon.writer import Writer
 from muxer.clip_writer import ClipWriter
 
@@ -53,6 +54,7 @@ class Camcorder:
         *,
         filter_name: str = "vqf",
         output: str | float = "imu",
+        position: str = "off",
         version: str,
     ) -> None:
         self.shelf = shelf
@@ -60,6 +62,7 @@ class Camcorder:
         self._make_rig = make_rig
         self._filter_name = filter_name
         self._output = output
+        self._position = position
         self._version = version
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -82,6 +85,18 @@ class Camcorder:
         """The rig's own time, to which the stamps of samples belong; 0 before there is a rig."""
         rig = self._rig
         return 0 if rig is None else rig.clock.now_ns()
+
+    @property
+    def tracker(self) -> TrackerSource:
+        """Whom a tracker tells its poses; UsageError where none is expected."""
+        if (rig := self._rig) is None:
+            raise CammError("the rig is not up yet: connect again in a second")
+        if rig.tracker is None:
+            raise UsageError(
+                'no tracker is expected: set position = "tracker" in [fusion], or filter = '
+                '"tracker", or both'
+            )
+        return rig.tracker
 
     @property
     def newest(self) -> Mapping[PacketType, Samples]:
@@ -229,7 +244,13 @@ class Camcorder:
     def _record(self, rig: Rig, opened: set[Source]) -> None:
         clock = rig.clock
         writer = Writer(
-            rig, self.shelf, self.storage, self._filter_name, self._version, self._output
+            rig,
+            self.shelf,
+            self.storage,
+            self._filter_name,
+            self._version,
+            self._output,
+            self._position,
         )
         self._rig = rig
         try:
@@ -311,7 +332,7 @@ class Camcorder:
             clips.last = renamed.get(clips.last, clips.last)
 
     def _observe(self, sources: tuple[SourceStatus, ...], writer: Writer, now_ns: int) -> Status:
-        clip = writer.clip
+        clip, last_clip = writer.shown
         halted = writer.reel.halted
         flowing = all(source.delivering for source in sources if source.required)
         up = self._status.state in _UP or (flowing and now_ns >= self._warm_ns)
@@ -330,7 +351,7 @@ class Camcorder:
         return Status(
             state,
             clip,
-            writer.clips.last,
+            last_clip,
             sources,
             flowing,
             now_ns - self._grown_ns < _STILL_NS,

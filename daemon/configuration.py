@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt
 
 from camm import UsageError
 from camm.declared import declared
@@ -23,6 +23,7 @@ from drivers.camera import CameraOptions
 from drivers.find_camera import CameraKind, kind_of
 from drivers.microphone import MicrophoneOptions
 from drivers.receiver import DynamicModel
+from drivers.sound_encoder import MOST_CHANNELS
 
 _Three: TypeAlias = tuple[float, float, float]
 
@@ -138,8 +139,12 @@ class AudioSettings:
 
     device: str = "default"
     rate_hz: Annotated[int, Gt(0)] = 48_000
-    channels: Annotated[int, Interval(ge=1, le=2)] = 1
+    channels: Annotated[int, Ge(1)] = 1
     bitrate_kbit: Annotated[int, Gt(0)] = 128
+
+    def __post_init__(self) -> None:
+        if self.channels > MOST_CHANNELS:
+            raise UsageError(f"channels is 1 or {MOST_CHANNELS}, found {self.channels}")
 
     def options(self) -> MicrophoneOptions:
         """The same as drivers take it."""
@@ -206,16 +211,28 @@ class SimulatorSettings:
 
 @declared
 class FusionSettings:
-    """How the orientation is worked out.
+    """How orientation and position are worked out.
 
     `output` says when there is one: "imu" with each inertial sample, "frame" with each video frame,
-    or so many a second. `refine` works it out again when a clip is finished, knowing what came
-    later as well, as `cammcorder fuse` does.
+    or so many a second. `position` is by the receiver and the motion sensor ("gps"), or what a
+    program beside ours tells ("tracker"), who may tell the orientation as well. `refine` works the
+    orientation out again when a clip is finished, knowing what came later as well, as `cammcorder
+    fuse` does.
     """
 
     filter: Literal[
-        "vqf", "madgwick", "imufusion", "vqf-6d", "mahony", "ekf", "aqua", "complementary", "chip"
+        "vqf",
+        "madgwick",
+        "imufusion",
+        "vqf-6d",
+        "mahony",
+        "ekf",
+        "aqua",
+        "complementary",
+        "chip",
+        "tracker",
     ] = "vqf"
+    position: Literal["off", "gps", "tracker"] = "off"
     output: str | float = "imu"
     refine: bool = False
 
@@ -225,8 +242,16 @@ class FusionSettings:
             raise UsageError(
                 f'output is "imu", "frame" or a number of Hz up to 10000, found {self.output!r}'
             )
-        if self.refine and self.filter == "chip":
-            raise UsageError("refine would put our orientation in the place of the chip's")
+        if self.refine and self.filter in ("chip", "tracker"):
+            raise UsageError(
+                f"refine would put our orientation in the place of the {self.filter}'s"
+            )
+        if self.position == "gps" and self.filter in ("vqf-6d", "tracker"):
+            raise UsageError(
+                f'position "gps" wants an orientation from north, and {self.filter!r} tells none'
+            )
+        if self.filter == "tracker" and self.output != "imu":
+            raise UsageError("a tracker says by itself when there is a pose: leave output out")
 
 
 @declared
@@ -392,3 +417,6 @@ class Configuration:
     def __post_init__(self) -> None:
         if self.magnetometer is not None and self.imu is None:
             raise UsageError("a magnetometer alone tells no orientation: add the [imu]")
+        placed = self.simulator or (self.imu and self.gps)
+        if self.fusion.position == "gps" and not placed:
+            raise UsageError('fusion.position "gps" wants a receiver and a motion sensor')

@@ -17,6 +17,7 @@ from camm import CammError, Packet, PacketType, Samples, StreamFormat
 from camm.frames import heading_pitch_roll
 from daemon.camcorder import Camcorder
 from daemon.shelf import Clip
+from daemon.tracker import TrackerSource
 from muxer import reader
 
 Document: TypeAlias = dict[str, Any]
@@ -78,6 +79,15 @@ class Control:
         {"name", "t_s", "utc", "text"}: the clip's name as of now, and seconds into it.
         """
         return self.camcorder.mark(text)
+
+    def track(self, name: str) -> TrackerSource:
+        """Let a tracker tell where the camera is; UsageError where none is expected, or is there.
+
+        It is connected now, until whoever asked says `disconnect`.
+        """
+        tracker = self.camcorder.tracker
+        tracker.connect(name)
+        return tracker
 
     def clips(self) -> list[Document]:
         """All clips, the newest first.

@@ -1,4 +1,7 @@
-"""The Unix socket at which a camcorder takes commands; `daemon.control_client` is its other end."""
+"""The Unix socket at which a camcorder takes commands, and the poses of a tracker.
+
+`daemon.control_client` is its other end.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any
 
 from camm import CammError, UsageError
 from daemon.control import Control
+from daemon.tracker import TrackerSource, poses_in
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +32,7 @@ _REQUESTS: dict[str, dict[str, type]] = {
     "mark": {"text": str},
     "protect": {"name": str, "protected": bool},
     "delete": {"name": str},
+    "track": {"name": str},
 }
 """The methods of `Control` that can be asked for, and what each takes."""
 
@@ -79,19 +84,31 @@ class ControlServer:
         if len(self._clients) > _MOST_CLIENTS:
             await _send(writer, _refusal(CammError(f"{_MOST_CLIENTS} others are connected")))
             return
-        while True:
-            try:
-                line = await reader.readuntil()
-            except asyncio.IncompleteReadError:
-                return
-            except asyncio.LimitOverrunError:
-                words = f"a request has at most {_LONGEST_REQUEST} bytes"
-                await _send(writer, _refusal(UsageError(words)))
-                return
-            await _send(writer, await self._answer(line))
-
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+        client = _Client(self._control)
         try:
+            while (line := await _line(reader, writer)) is not None:
+                await _send(writer, await client.answer(line))
+        finally:
+            client.close()
+
+
+class _Client:
+    """What somebody who is connected asks for; once they `track`, each line is poses."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._tracker: TrackerSource | None = None
+
+    def close(self) -> None:
+        """They have gone."""
+        if self._tracker is not None:
+            self._tracker.disconnect()
+
+    async def answer(self, line: bytes) -> dict[str, Any]:
+        """To one line."""
+        try:
+            if self._tracker is not None:
+                return {"answer": self._tracker.take(poses_in(line))}
             return {"answer": await self._do(_parsed(line))}
         except (CammError, OSError) as error:
             return _refusal(error)
@@ -101,11 +118,26 @@ class ControlServer:
         if {key: type(value) for key, value in what.items()} != _REQUESTS.get(str(do)):
             known = "; ".join(" ".join((name, *keys)) for name, keys in _REQUESTS.items())
             raise UsageError(f"a request is one of {known}; found {json.dumps(request)[:200]}")
+        if do == "track":
+            self._tracker = tracker = self._control.track(**what)
+            return tracker.expectation()
         before = self._control.status()
         if do == "status":
             return before
         answer = await asyncio.to_thread(getattr(self._control, str(do)), **what)
         return before if answer is None else answer
+
+
+async def _line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+    """The next one, None where there will be none."""
+    try:
+        return await reader.readuntil()
+    except asyncio.IncompleteReadError:
+        return None
+    except asyncio.LimitOverrunError:
+        words = f"a request has at most {_LONGEST_REQUEST} bytes"
+        await _send(writer, _refusal(UsageError(words)))
+        return None
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

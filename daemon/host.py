@@ -183,6 +183,7 @@ def _permissions(reading: HostReading) -> Iterator[Finding]:
     groups = {
         "i2c": reading.i2c,
         "dialout": [*(port.path for port in reading.serial), *reading.pps],
+        "video": [path for path, _ in reading.cameras],
     }
     for group, paths in groups.items():
         if refused := [path for path in paths if not os.access(path, os.R_OK | os.W_OK)]:

@@ -64,6 +64,8 @@ def open_logs(paths: Sequence[Path], holds: ExitStack) -> Recorded:
 
 
 def _add(path: Path, found: Recorded, holds: ExitStack) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path} is a device or a pipe, and logs are read twice: name a file")
     log = _table_set(path) if path.is_dir() or not path.exists() else _file(path, found, holds)
     if log is None:
         if found.receiver is not None:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
 
 from camm import Packet, PacketType, Samples, UsageError
 from camm.frames import rotate_to_camera
-from camm.gps_time import utc_from_gps
 from daemon.account import Account
+from daemon.positioning import GPS, Positioning
 from daemon.rig import Rig
-from daemon.sources import Delivery, Filming, Inertial, Magnetic
+from daemon.sources import Delivery, Filming, Inertial, Magnetic, Tracked
 from fusion.chip_orientation import ChipOrientation
 from fusion.chosen_times import ChosenTimes
 from fusion.declination import DeclinationError, magnetic_declination
 from fusion.fuser import OrientationFuser
-from fusion.orientation import CHIP, SIX_AXES
+from fusion.orientation import CHIP, SIX_AXES, TRACKER
 from muxer.extract.track import with_fix
 
 _ARBITRARY, _MAGNETIC = "arbitrary", "magnetic north"
+_FIXES = (PacketType.GPS, PacketType.MIN_GPS)
 _FOR_EVER_NS = 1 << 62
 
 
@@ -44,15 +44,21 @@ class Sink(Protocol):
 class Recorder:
     """Turns deliveries of a rig's sources into packets and samples of a clip. One thread.
 
-    `output` says when there is an orientation: "imu" at each inertial sample, "frame" at each
-    picture, or so many times a second.
+    `output` says when there is a pose: "imu" at each inertial sample, "frame" at each picture, or
+    so many times a second. Where `position` is "gps" it has a position as well as an orientation.
 
-    UsageError for a filter that there is not, a calibration of another rig, and for the pictures
-    of one without a camera.
+    UsageError for a filter that there is not, a calibration of another rig, for the pictures of one
+    without a camera, and the positions of one that cannot tell them.
     """
 
     def __init__(
-        self, rig: Rig, sink: Sink, account: Account, filter_name: str, output: str | float = "imu"
+        self,
+        rig: Rig,
+        sink: Sink,
+        account: Account,
+        filter_name: str,
+        output: str | float = "imu",
+        position: str = "off",
     ) -> None:
         rig.check_calibration()
         self._rig = rig
@@ -64,14 +70,27 @@ class Recorder:
         if filter_name == CHIP:
             self._heading = _heading_of_chip(rig)
             self._fuser = ChipOrientation(rig.mount)
+        elif filter_name == TRACKER:
+            self._heading = _ARBITRARY
+            if rig.tracker is None:
+                raise UsageError(f"filter {TRACKER!r} is for the service: a tracker connects to it")
         elif rig.imu is not None:
             self._fuser = rig.fuser(filter_name)
         if output == "frame" and rig.camera is None:
             raise UsageError('output "frame" wants a camera: leave it out, or say how many Hz')
         self._by_frame = output == "frame"
+        self._filming = rig.camera is not None and bool(rig.camera.formats)
         self._chosen: ChosenTimes | None = None
         if output != "imu":
             self._chosen = ChosenTimes(None if isinstance(output, str) else output)
+        self._position: Positioning | None = None
+        if position == GPS:
+            if rig.gps is None or self._heading == _ARBITRARY:
+                raise UsageError(
+                    f"position {GPS!r} wants a receiver, and a magnetometer: without north nobody "
+                    "knows which way the accelerometer felt"
+                )
+            self._position = Positioning(output)
         self._fused_until_ns = 0
         self._filmed_until_ns = 0
         self._declination: float | None = None
@@ -82,62 +101,100 @@ class Recorder:
 
     @property
     def fusion(self) -> Mapping[str, Any]:
-        """How the orientation came about, for the clip's metadata; empty where there is none."""
-        if self._fuser is None:
-            return {}
-        return {
-            **asdict(self._fuser.statistics),
-            "heading": self._heading,
-            "declination_deg": math.degrees(self._declination or 0.0),
-        }
+        """How the poses came about, for the clip's metadata; empty where there are none."""
+        told: dict[str, Any] = {}
+        tracker = self._rig.tracker
+        if self._fuser is not None:
+            told = {
+                **asdict(self._fuser.statistics),
+                "heading": self._heading,
+                "declination_deg": math.degrees(self._declination or 0.0),
+            }
+        elif tracker is not None and tracker.orientation:
+            told = {"filter": TRACKER, "heading": self._heading}
+        if self._position is not None:
+            told["position"] = self._position.told()
+        elif tracker is not None and tracker.position:
+            told["position"] = {"filter": TRACKER}
+        return told
 
     def take(self, delivery: Delivery) -> None:
         """One delivery, in the order in which they were handed over."""
+        blocks = self._blocks(delivery)
         complete_ns = delivery.complete_until_ns
-        blocks: Sequence[Samples] = ()
+        if delivery.source == "camera":
+            self._filmed_until_ns = _FOR_EVER_NS if complete_ns is None else complete_ns
+            if complete_ns is None:
+                self.sink.end_video()
+        else:
+            if isinstance(delivery.content, Inertial) and self._fuser is not None:
+                complete_ns = self._oriented_until_ns
+            self._tell(delivery.source, blocks, complete_ns)
+        if self._position is not None:
+            self._tell_positions(self._position, delivery)
+        self.sink.advance(delivery.at_ns)
+
+    def _blocks(self, delivery: Delivery) -> Sequence[Samples]:
+        """The records that come of a delivery; its packets are handed on."""
         match delivery.content:
             case Inertial() as inertial:
-                blocks = self._inertial(self._rig.correction.inertial(inertial))
-                complete_ns = self._oriented_until_ns
+                return self._inertial(self._rig.correction.inertial(inertial))
             case Magnetic(t_ns) as magnetic:
                 field = self._rig.correction.magnetic(magnetic).field
                 if isinstance(self._fuser, OrientationFuser):
                     self._fuser.add_mag(t_ns, field)
                 turned = rotate_to_camera(self._rig.mount, field)
-                blocks = [Samples(PacketType.MAGNETIC_FIELD, t_ns, turned)]
-            case Samples() as fixes:
-                self._find_true_north(fixes)
-                blocks = [fixes]
-            case Filming(_, packets):
+                return [Samples(PacketType.MAGNETIC_FIELD, t_ns, turned)]
+            case Samples() as samples:
+                if samples.kind in _FIXES:
+                    self._locate(with_fix(samples))
+                return [samples]
+            case Tracked(blocks):
+                return blocks
+            case Filming(formats, packets):
+                self._filming = bool(formats)
                 self.newest_picture = None  # of another camera, perhaps
                 self._film(packets)
             case None:
-                if complete_ns is None and delivery.source == "imu":
-                    blocks = self._fused(last=True)
+                if delivery.complete_until_ns is None and delivery.source == "imu":
+                    return self._fused(last=True)
             case packets:
                 self._film(packets)
-        if delivery.source == "camera":
-            self._filmed_until_ns = _FOR_EVER_NS if complete_ns is None else complete_ns
+        return ()
+
+    def _tell(self, source: str, blocks: Sequence[Samples], complete_ns: int | None) -> None:
         self.newest.update((block.kind, block[-1:]) for block in blocks)
-        if delivery.source != "camera":
-            self.sink.add_samples(delivery.source, blocks, complete_ns)
-        elif complete_ns is None:
-            self.sink.end_video()
-        self.sink.advance(delivery.at_ns)
+        self.sink.add_samples(source, blocks, complete_ns)
+
+    def _tell_positions(self, position: Positioning, delivery: Delivery) -> None:
+        """Hand on what has become known with a delivery."""
+        if delivery.source == "gps":
+            position.fixes_are_told(delivery.complete_until_ns)
+        blocks, until_ns = position.take(self._filmed_until_ns if self._by_frame else _FOR_EVER_NS)
+        ended = delivery.source == "imu" and delivery.complete_until_ns is None
+        self._tell("position", blocks, None if ended else until_ns)
 
     def _film(self, packets: Sequence[Packet]) -> None:
-        if self._chosen is not None and self._by_frame:
-            self._chosen.want(np.array([p.pts_ns for p in packets if p.stream == 0], np.int64))
+        if not self._filming:
+            return  # sound without a picture
+        if self._by_frame:
+            shown_ns = np.array([p.pts_ns for p in packets if p.stream == 0], np.int64)
+            for chosen in (self._chosen, self._position):
+                if chosen is not None:
+                    chosen.want(shown_ns)
         keys = (p for p in packets if p.stream == 0 and p.keyframe)
         self.newest_picture = next(keys, self.newest_picture)
         self.sink.add_packets(packets)
 
     def _inertial(self, inertial: Inertial) -> list[Samples]:
         mount, t_ns = self._rig.mount, inertial.t_ns
+        accel = rotate_to_camera(mount, inertial.accel)
         blocks = [
             Samples(PacketType.GYRO, t_ns, rotate_to_camera(mount, inertial.gyro)),
-            Samples(PacketType.ACCELERATION, t_ns, rotate_to_camera(mount, inertial.accel)),
+            Samples(PacketType.ACCELERATION, t_ns, accel),
         ]
+        if self._position is not None:
+            self._position.add_force(t_ns, accel)
         match self._fuser:
             case OrientationFuser() as fuser:
                 fuser.add_imu(t_ns, inertial.gyro, inertial.accel, inertial.period_ns)
@@ -151,6 +208,8 @@ class Recorder:
         orientation = self._fuser.flush() if last else self._fuser.take()
         if orientation is not None and len(orientation):
             self._fused_until_ns = int(orientation.t_ns[-1]) + 1
+            if self._position is not None:
+                self._position.add_orientation(orientation)
         if self._chosen is not None:
             if orientation is not None:
                 self._chosen.add(orientation)
@@ -164,34 +223,26 @@ class Recorder:
             return min(self._fused_until_ns, self._filmed_until_ns)
         return self._fused_until_ns
 
-    def _find_true_north(self, fixes: Samples) -> None:
+    def _locate(self, fixes: Samples) -> None:
         """With the first fix the declination of the place is known, and headings become true."""
-        if self._fuser is None or self._heading == _ARBITRARY or self._declination is not None:
+        if len(fixes) and self._position is not None:
+            self._position.add_fixes(fixes)
+        known = self._declination is not None or self._heading == _ARBITRARY
+        if not len(fixes) or self._fuser is None or known:
             return
-        if fixes.kind not in (PacketType.GPS, PacketType.MIN_GPS):
-            return
-        there = with_fix(fixes)  # a log may have more than a receiver of ours tells
-        if not len(there):
-            return
-        fix = there.data[0]
+        fix = fixes.data[0]
         try:
             self._declination = magnetic_declination(
                 float(fix["latitude"]),
                 float(fix["longitude"]),
                 float(fix["altitude"]) if math.isfinite(fix["altitude"]) else 0.0,
-                self._account.utc(int(there.t_ns[0])),
+                self._account.utc(int(fixes.t_ns[0])),
             )
             self._heading = "true north"
         except DeclinationError as error:
             self._declination = 0.0
             self._heading = f"{_MAGNETIC}: {error}"
         self._fuser.set_declination(self._declination)
-
-    def _day(self, fixes: Samples) -> datetime:
-        """When the first of the fixes was, by its own account or else the host's."""
-        if fixes.kind is PacketType.GPS:
-            return utc_from_gps(float(fixes.data["time_gps_epoch"][0]))
-        return self._account.host_utc(int(fixes.t_ns[0]))
 
 
 def _heading_of_chip(rig: Rig) -> str:

@@ -97,7 +97,7 @@ def refine(
             "declination_deg": 0.0 if heading == "GPS course" else math.degrees(declination),
         }
         orientation = _Orientation(source.orientations(declination))
-        metadata = {**clip.metadata, "fusion": about}
+        metadata = {**clip.metadata, "fusion": {**about, **_place(clip)}}
         if rate is None and not clip.counts.get(PacketType.ANGLE_AXIS):
             rate = "imu"
         if rate is None:
@@ -264,6 +264,13 @@ class _Orientation:
         done = max(int(self._t_ns.searchsorted(t_ns.min())) - 1, 0)
         self._t_ns, self._q = self._t_ns[done:], self._q[done:]
         return found
+
+
+def _place(clip: Clip) -> Mapping[str, Any]:
+    """What the clip says of its positions, which stay as they are."""
+    fusion: Any = clip.metadata.get("fusion")
+    there = isinstance(fusion, Mapping) and "position" in fusion
+    return {"position": fusion["position"]} if there else {}
 
 
 def _at(t_ns: Times, force: Samples) -> Array:

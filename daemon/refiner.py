@@ -18,7 +18,8 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-_COMMAND = ("nice", "-n", "19", sys.executable, "-m", "cammcorder", "fuse")
+_NICE = ("nice", "-n", "39")  # which is 19 also where the service itself is as greedy as can be
+_COMMAND = (*_NICE, sys.executable, "-m", "cammcorder", "fuse")
 _LEFT = ".*.mp4.*.part"
 """What a process that was killed has left of a copy (`muxer.disk.written_whole`)."""
 

@@ -30,6 +30,7 @@ from daemon.gps_source import GpsSource
 from daemon.motion_sensors import MotionSensors
 from daemon.sound import SoundSource
 from daemon.sources import CameraSource, Source
+from daemon.tracker import TrackerSource
 from drivers.bus import I2CBus, open_bus
 from drivers.clock import Clock, HostClock
 from drivers.errors import DeviceError
@@ -42,6 +43,7 @@ from drivers.microphone import Microphone, MicrophoneOptions
 from drivers.pps import PpsDevice
 from drivers.receiver import Receiver
 from fusion.fuser import OrientationFuser
+from fusion.orientation import TRACKER
 
 if TYPE_CHECKING:
     from daemon.log_sources import LogGps  # whoever replays nothing does without its readers
@@ -68,6 +70,7 @@ class Rig:
     `about`       what the clip should remember of the rig besides its sources
     `bus`         that the inertial sensor is on, where it is on one
     `log`         records of other kinds than those of a sensor
+    `tracker`     a program beside ours that tells poses
     `warm_up_ns`  how long the sensors run before the camera starts
     `begins_ns`   when it starts, where that is known beforehand
     `begin`       called when it does
@@ -78,6 +81,7 @@ class Rig:
     mag: Source | None = None
     gps: GpsSource | LogGps | None = None
     log: Source | None = None
+    tracker: TrackerSource | None = None
     camera: CameraSource | None = None
     sound: SoundSource | None = None
     bus: I2CBus | None = None
@@ -119,7 +123,7 @@ class Rig:
     @property
     def sensors(self) -> list[Source]:
         """The sources of motion and place."""
-        found = (self.imu, self.mag, self.gps, self.log)
+        found = (self.imu, self.mag, self.gps, self.log, self.tracker)
         return [source for source in found if source is not None]
 
     @property
@@ -168,8 +172,14 @@ def make_rig(configuration: Configuration) -> Rig:
     """The rig that a file declares: of devices, or the simulator in their place."""
     simulator = configuration.simulator
     if simulator is None:
-        return hardware_rig(configuration)
-    return simulated_rig(simulator.scenario, simulator.speed, with_truth=False)
+        rig = hardware_rig(configuration)
+    else:
+        rig = simulated_rig(simulator.scenario, simulator.speed, with_truth=False)
+    fusion = configuration.fusion
+    position, orientation = fusion.position == TRACKER, fusion.filter == TRACKER
+    if position or orientation:
+        rig.tracker = TrackerSource(rig.clock, position=position, orientation=orientation)
+    return rig
 
 
 def hardware_rig(configuration: Configuration) -> Rig:

@@ -112,6 +112,7 @@ class Service:
                 settings.storage,
                 filter_name=settings.fusion.filter,
                 output=settings.fusion.output,
+                position=settings.fusion.position,
                 version=self._version,
             )
             self._control = Control(self._camcorder, self._version)

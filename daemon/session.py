@@ -110,7 +110,7 @@ class RecordingSession:
                 self._unfinished,
                 rig.camera.formats if rig.camera is not None else (),
                 account.unfinished(self._start_ns),
-                sources=[source.name for source in rig.sensors],
+                sources=[source.name for source in rig.beside_camera],
                 start_ns=self._start_ns,
                 timescale=self._timescale,
             )
@@ -146,7 +146,7 @@ class RecordingSession:
         """Run all sources for as long as is asked; the moment at which the clip is to end."""
         rig, clock = self._rig, self._clock
         try:
-            for source in rig.sensors:
+            for source in rig.beside_camera:
                 source.start(self._deliver)
             clock.sleep_until(self._start_ns)
             rig.begin()

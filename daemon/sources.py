@@ -65,7 +65,14 @@ class Filming:
     packets: Sequence[Packet] = ()
 
 
-Content: TypeAlias = Inertial | Magnetic | Samples | Filming | Sequence[Packet] | None
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracked:
+    """What somebody else has worked out, of types 0 and 4."""
+
+    blocks: Sequence[Samples]
+
+
+Content: TypeAlias = Inertial | Magnetic | Samples | Tracked | Filming | Sequence[Packet] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +284,7 @@ class CameraSource(Source):
         try:
             packets = shifted(self._camera.read(), self.shift_ns)
         except EndOfSource:
-            if not self.comes_back:
+            if not self.comes_back or self._last is None:  # a film of nothing would begin for ever
                 raise
             self.close()
             self.open()

@@ -74,6 +74,7 @@ class Writer:
         filter_name: str,
         version: str,
         output: str | float = "imu",
+        position: str = "off",
     ) -> None:
         self._rig = rig
         self._storage = storage
@@ -86,9 +87,12 @@ class Writer:
         self.failure: Exception | None = None
         self.clips = ClipMaker(rig, shelf, version, lambda: self.recorder.fusion)
         self.reel = self._new_reel(self.formats, rig.clock.now_ns())
-        self.recorder = Recorder(rig, self.reel, Account(rig, version), filter_name, output)
-        self.clip: ClipStatus | None = None
-        """The clip in the making, as of the last fragment."""
+        self.recorder = Recorder(
+            rig, self.reel, Account(rig, version), filter_name, output, position
+        )
+        self.shown: tuple[ClipStatus | None, str | None] = None, None
+        """The clip in the making, as of its last fragment, and the name of the last that was
+        finished, both of one moment: no clip is ever both."""
         self.slowest_write_s = 0.0
         """The longest that a fragment of it has taken to be on the disk."""
         self._thread = threading.Thread(target=self._run, name="writer")
@@ -212,24 +216,23 @@ class Writer:
                 self.failure = error
 
     def _look(self) -> None:
-        """Note how the clip is: only this thread may ask it."""
-        clip = self.clips.clip
+        """Note how the clips are: only this thread may ask the one in the making."""
+        clip, (shown, _) = self.clips.clip, self.shown
         if clip is None:
-            self.clip = None
-            return
-        if clip.until_ns == self._until_ns or (statistics := self.reel.statistics()) is None:
-            return
-        self._until_ns = clip.until_ns
-        self.slowest_write_s = clip.slowest_write_s
-        self.clip = ClipStatus(
-            clip.path.name,
-            (clip.until_ns - clip.zero_ns) / 1e9,
-            statistics.bytes,
-            statistics.frames,
-            sum(statistics.written.values()),
-            sum(statistics.late.values()),
-            statistics.fragments,
-        )
+            shown = None
+        elif clip.until_ns != self._until_ns and (statistics := self.reel.statistics()):
+            self._until_ns = clip.until_ns
+            self.slowest_write_s = clip.slowest_write_s
+            shown = ClipStatus(
+                clip.path.name,
+                (clip.until_ns - clip.zero_ns) / 1e9,
+                statistics.bytes,
+                statistics.frames,
+                sum(statistics.written.values()),
+                sum(statistics.late.values()),
+                statistics.fragments,
+            )
+        self.shown = shown, self.clips.last
 
 
 def _limits(storage: StorageSettings) -> tuple[int, int, int | None]:

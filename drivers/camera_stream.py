@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,14 @@ from drivers.clock_fit import ClockFit
 from drivers.demuxer import Demuxer
 from drivers.errors import DeviceError
 
+if TYPE_CHECKING:
+    from av import FFmpegError
+
 _OPEN_S, _PACKET_S = 5.0, 3.0
 _LATE_NS = 300_000_000
 """A picture was taken so long before it comes, at most: encoding, sending, and whatever waits."""
+_AHEAD_NS = 1_000_000_000
+"""Nothing is of later than it comes; so much may be a fit that is young."""
 _NOISE_NS = 2_000_000.0
 _CRYSTAL, _DRIFT_PPM = 2e-4, 0.05
 _TRANSPORT = {"rtsp_transport": "tcp", "fflags": "nobuffer"}
@@ -44,6 +49,7 @@ class StreamCamera:
         self._formats: Sequence[StreamFormat] = ()
         self._fit = ClockFit(1.0, _CRYSTAL, _DRIFT_PPM)  # one count is a nanosecond of the stream
         self._last_ns: dict[int, int] = {}
+        self._latest: int | None = None  # picture so far, by the stream's clock
         self._newest: tuple[int, int] | None = None  # arrival and time of the last picture
         self._caught_up = False
 
@@ -61,11 +67,13 @@ class StreamCamera:
         except av.FFmpegError as error:
             raise DeviceError(
                 errno.EHOSTUNREACH,
-                f"{self.name} does not answer: {error.strerror}; is the camera on the network?",
+                f"{self.name} does not answer: {_reason(error, _OPEN_S)}; "
+                "is the camera on the network?",
             ) from None
         self._formats = self._stream.formats
         self._fit = ClockFit(1.0, _CRYSTAL, _DRIFT_PPM)
         self._last_ns = {}
+        self._latest = None
         self._newest = None
         self._caught_up = False
 
@@ -77,18 +85,22 @@ class StreamCamera:
         try:
             packet = self._stream.next()
         except av.FFmpegError as error:
-            raise DeviceError(errno.EIO, f"{self.name} is silent: {error.strerror}") from None
+            reason = _reason(error, _PACKET_S)
+            raise DeviceError(errno.EIO, f"{self.name} is silent: {reason}") from None
         if packet is None:
             raise DeviceError(errno.ENODATA, f"{self.name} has ended the stream")
         arrival_ns = self._clock.now_ns()
         if not self._caught_up and not self._catches_up(packet, arrival_ns):
             return ()
-        if packet.stream == 0:
-            self._fit.observe(packet.dts_ns, arrival_ns - _LATE_NS, arrival_ns, _NOISE_NS)
+        if packet.stream == 0 and (self._latest is None or packet.pts_ns > self._latest):
+            # B-frames come after a picture that was taken later: they had to wait for it.
+            self._latest = packet.pts_ns
+            self._fit.observe(packet.pts_ns, arrival_ns - _LATE_NS, arrival_ns, _NOISE_NS)
         if not self._fit.locked:
             return ()  # sound before the first picture
         pts_ns, dts_ns = self._fit.times(np.array([packet.pts_ns, packet.dts_ns])).tolist()
-        if dts_ns <= self._last_ns.get(packet.stream, dts_ns - 1):
+        before_ns = self._last_ns.get(packet.stream, dts_ns - 1)
+        if dts_ns <= before_ns or pts_ns > arrival_ns + _AHEAD_NS:
             raise DeviceError(errno.EIO, f"{self.name} jumps in time: it is opened anew")
         self._last_ns[packet.stream] = dts_ns
         return [replace(packet, pts_ns=pts_ns, dts_ns=dts_ns)]
@@ -113,3 +125,12 @@ class StreamCamera:
             "time": "by its arrival, which was 0 to 300 ms after the picture was taken",
             "clock_fit": asdict(self._fit.statistics),
         }
+
+
+def _reason(error: FFmpegError, waited_s: float) -> str:
+    """In words; where it was told to wait no longer FFmpeg speaks of an exit."""
+    import av
+
+    if isinstance(error, av.error.ExitError):
+        return f"nothing for {waited_s:g} s"
+    return error.strerror or str(error)

@@ -43,7 +43,7 @@ _TABLE: dict[tuple[str, int, int], tuple[int, float]] = {
     ("ov5647", 1920, 1080): (2416, 81.67e6),
     ("ov5647", 1296, 972): (1896, 81.67e6),
 }
-_GLOBAL_SHUTTERS = frozenset({"imx296", "ov2311", "ov9281"})
+_GLOBAL_SHUTTERS = frozenset({"imx296", "ov2311", "ov7251", "ov9281"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from drivers.errors import DeviceError
@@ -25,7 +26,8 @@ class PipedProgram:
     """A program from its start to `close`.
 
     `command`  the command line, made of the folder that has the pipes
-    `pipes`    their names; they hold so much that the program need not wait for its reader
+    `pipes`    their names; they hold so much, where the host lets them, that the program need not
+               wait for its reader
 
     DeviceError where it does not start.
     """
@@ -40,8 +42,9 @@ class PipedProgram:
         for name in pipes:
             os.mkfifo(folder / name)
             pipe = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)
             self._watch(pipe, name)
+            with suppress(PermissionError):  # a host may allow less, or this user so much no more
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)
         errors, theirs = os.pipe()
         os.set_blocking(errors, False)
         self._watch(errors, ERRORS)

@@ -166,9 +166,15 @@ class V4l2Camera:
 
         try:
             pictures = decoder.decode(av.Packet(data))
-        except av.InvalidDataError:
+        except av.FFmpegError:  # whichever: damage may look like anything
             return ()  # a bad cable: the gap is counted
-        return [packet for picture in pictures for packet in self._encoder.encode(picture, when)]
+        size = self._options.width, self._options.height
+        return [
+            packet
+            for picture in pictures
+            if (picture.width, picture.height) == size  # or its head is damaged
+            for packet in self._encoder.encode(picture, when)
+        ]
 
 
 def _decoder(codec: str, pixels: str, width: int, height: int) -> VideoCodecContext:

@@ -65,7 +65,8 @@ class Mode:
     """Pictures of one size.
 
     `input`     our name for what they are in, of `INPUTS`, or V4L2's four letters
-    `rates`     how many a second, the most first; of a range only its ends
+    `rates`     how many a second, the most first; of a range only its ends; none where the driver
+                does not tell
     `smallest`  where any size up to this one will do, the least
     """
 
@@ -76,11 +77,11 @@ class Mode:
     smallest: tuple[int, int]
 
     def does(self, width: int, height: int, fps: float) -> bool:
-        """Whether it has pictures of that size so often."""
+        """Whether it has pictures of that size so often; where it tells no rates it may."""
         return (
             self.smallest[0] <= width <= self.width
             and self.smallest[1] <= height <= self.height
-            and fps <= max(self.rates, default=0.0) * _SLACK
+            and fps <= max(self.rates, default=fps) * _SLACK
         )
 
     def __str__(self) -> str:

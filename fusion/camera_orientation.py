@@ -28,9 +28,8 @@ class CameraOrientation:
 
     def samples(self, t_ns: npt.NDArray[np.int64], orientation: Array) -> Samples:
         """Type 0 at these times, int64[N], of unit quaternions (N, 4)."""
-        # Summed by hand: a matrix product may round differently in blocks of different sizes.
-        w, x, y, z = self._camera
-        q = orientation
-        camera = q[:, :1] * w + q[:, 1:2] * x + q[:, 2:3] * y + q[:, 3:] * z
+        # No matrix product: that may round differently in blocks of different sizes. Column after
+        # column in memory numpy has it in half the time.
+        camera = (self._camera[:, :, None] * orientation.T[:, None]).sum(axis=0).T
         kind = PacketType.ANGLE_AXIS
-        return Samples(kind, t_ns, to_angle_axis(camera).astype(VALUE_DTYPES[kind]))
+        return Samples(kind, t_ns, to_angle_axis(camera).astype(VALUE_DTYPES[kind], order="C"))

@@ -1,10 +1,10 @@
-"""Orientation at other times than those of the samples: a steady rate, or those of the pictures."""
+"""Poses at other times than those of the samples: a steady rate, or those of the pictures."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from camm.frames import from_angle_axis, interpolate, to_angle_axis
+from camm.frames import Array, from_angle_axis, interpolate, to_angle_axis
 from camm.packets import VALUE_DTYPES, PacketType
 from camm.samples import Samples
 from fusion.fuser import Times
@@ -16,23 +16,34 @@ _LONGEST_NS = 10_000_000_000
 
 
 class ChosenTimes:
-    """Turns type 0 samples into those at chosen times; between samples it turns steadily (slerp).
+    """Turns samples of type 0 or 4 into those at chosen times.
 
-    With a `rate_hz` these are the multiples of its period, without one those told to `want`.
+    Between samples it turns steadily (slerp), and moves straight on. With a `rate_hz` these times
+    are the multiples of its period, without one those told to `want`; there is nothing at those
+    between two samples that are further apart than `apart_ns`.
     """
 
-    def __init__(self, rate_hz: float | None = None) -> None:
+    def __init__(
+        self,
+        rate_hz: float | None = None,
+        kind: PacketType = PacketType.ANGLE_AXIS,
+        apart_ns: int | None = None,
+    ) -> None:
         self._rate_hz = rate_hz
-        self._known = Samples.empty(PacketType.ANGLE_AXIS)
+        self._apart_ns = apart_ns
+        self._known = Samples.empty(kind)
         self._wanted: Times = np.empty(0, np.int64)
         self._next = 0  # of the multiples of the period
 
     def want(self, t_ns: Times) -> None:
-        """Times at which an orientation is wanted."""
+        """Times at which a pose is wanted."""
         self._wanted = np.sort(np.concatenate([self._wanted, t_ns]))
+        if len(self._wanted):
+            old = int(self._wanted.searchsorted(self._wanted[-1] - _LONGEST_NS))
+            self._wanted = self._wanted[old:]
 
     def add(self, samples: Samples) -> None:
-        """The orientations at the samples' own times, later than those before."""
+        """Poses at the samples' own times, later than those before."""
         if not len(samples):
             return
         if self._rate_hz is not None:
@@ -46,7 +57,7 @@ class ChosenTimes:
         self._known = Samples.concatenate(samples.kind, [self._known, samples])
 
     def take(self, complete_ns: int) -> Samples:
-        """The orientations that can be told, of the times before `complete_ns`.
+        """The poses that can be told, of the times before `complete_ns`.
 
         Times before the first sample are left out, and those that were asked for much too late.
         """
@@ -58,8 +69,18 @@ class ChosenTimes:
         due = due[due >= known.t_ns[0]]
         keep_ns = max(end_ns - _REACH_NS, int(known.t_ns[-1]) - _LONGEST_NS)
         self._known = known[max(int(known.t_ns.searchsorted(keep_ns)) - 1, 0) :]
+        if self._apart_ns is not None:
+            after = known.t_ns.searchsorted(due)
+            before = np.maximum(known.t_ns.searchsorted(due, side="right") - 1, 0)
+            due = due[known.t_ns[after] - known.t_ns[before] <= self._apart_ns]
         if not len(due):
             return Samples.empty(known.kind)
-        turned = interpolate(known.t_ns, from_angle_axis(known.data), due)
-        kind = PacketType.ANGLE_AXIS
-        return Samples(kind, due, to_angle_axis(turned).astype(VALUE_DTYPES[kind]))
+        return Samples(known.kind, due, _between(known, due).astype(VALUE_DTYPES[known.kind]))
+
+
+def _between(known: Samples, at_ns: Times) -> Array:
+    if known.kind is PacketType.ANGLE_AXIS:
+        return to_angle_axis(interpolate(known.t_ns, from_angle_axis(known.data), at_ns))
+    begin_ns = known.t_ns[0]  # nanoseconds since boot have more digits than a float64
+    columns = [np.interp(at_ns - begin_ns, known.t_ns - begin_ns, axis) for axis in known.data.T]
+    return np.stack(columns, axis=1)

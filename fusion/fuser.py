@@ -219,9 +219,11 @@ class OrientationFuser:
         begin = times[before]
         span = times[after] - begin
         part = ((t_ns - begin) / span)[:, None]
-        field: Array = values[after] - values[before]
+        first = values.take(before, axis=0)  # half the time of an index
+        field: Array = values.take(after, axis=0)
+        field -= first
         field *= part
-        field += values[before]
+        field += first
         if outside is not None or span.max() > self._mag_reach_ns:
             far = span > self._mag_reach_ns
             if outside is not None:
@@ -249,7 +251,7 @@ class _Queue:
         values = np.asarray(values, np.float64)  # logs may have singles
         count = len(t_ns)
         oldest = t_ns[0] - 1 if self.newest_ns is None else self.newest_ns
-        if t_ns[0] <= oldest or (t_ns[1:] <= t_ns[:-1]).any():
+        if t_ns[0] <= oldest or np.count_nonzero(t_ns[1:] <= t_ns[:-1]):
             newest = np.maximum.accumulate(np.concatenate([[oldest], t_ns]))
             later = t_ns > newest[:-1]
             t_ns, values = t_ns[later], values[later]

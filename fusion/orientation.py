@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 CHIP = "chip"
 """In place of a filter's name: the orientation that the motion sensor works out by itself."""
 
+TRACKER = "tracker"
+"""The same: the orientation that a program beside ours works out."""
+
 SIX_AXES = "vqf-6d"
 """The filter that leaves the magnetometer out: its north is arbitrary."""
 

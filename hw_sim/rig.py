@@ -214,6 +214,7 @@ class SimulatedRig:
             mag = self._mag.truth()
         elif isinstance(self._imu, Bno055 | Bno085):
             mag = self._imu.mag_truth()
+        pose = self._trajectory.pose(self._seconds(imu.gyro_t_ns))
         return {
             "scenario": np.array(self.scenario.name),
             "seed": np.array(self.scenario.seed),
@@ -222,9 +223,8 @@ class SimulatedRig:
             "imu_accel_t_ns": imu.accel_t_ns,
             "imu_accel": imu.accel @ self._to_camera.T,
             "imu_in_fifo": imu.in_fifo,
-            "imu_angle_axis": to_angle_axis(
-                self._trajectory.pose(self._seconds(imu.gyro_t_ns)).quaternion
-            ),
+            "imu_angle_axis": to_angle_axis(pose.quaternion),
+            "imu_position": pose.position[:, (0, 2, 1)] * (1, -1, 1),
             "mag_t_ns": mag.t_ns,
             "mag_field": mag.field @ self._mag_to_camera.T,
             "mag_kept": mag.kept,

@@ -317,4 +317,5 @@ def _finite(value: object) -> object:
 def metadata_box(metadata: Mapping[str, Any]) -> bytes:
     """The clip's own metadata as a `uuid` box."""
     text = json.dumps(_finite(metadata), ensure_ascii=False, allow_nan=False, sort_keys=True)
-    return box(b"uuid", METADATA_UUID.bytes, text.encode())
+    octets = text.encode(errors="replace")  # the name of a log may be in no encoding at all
+    return box(b"uuid", METADATA_UUID.bytes, octets)

@@ -2,7 +2,8 @@
 
 Each finding says where in the clip it shows first and what to do. --profile street-view asks what
 Street View would refuse it for. --against holds it to what was recorded: another clip of any maker,
-a receiver's bytes, the tables of `extract`, a .gcsv. --truth holds a simulated clip to its truth.
+a receiver's bytes, the tables of `extract`, GPX, a .gcsv. --truth holds a simulated clip to its
+truth.
 
 Exit code 0 where there is no error (warnings are told and do not count), 1 otherwise, or where
 --against found that something is missing, extra or changed. docs/CHECK.md has all rules, and the

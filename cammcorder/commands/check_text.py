@@ -24,6 +24,8 @@ _HEADINGS = {"error": "Errors", "warning": "Warnings"}
 _COLOURS = {"error": "red", "warning": "yellow"}
 _WIDTH = 110
 """Columns where there is no terminal to ask."""
+_NARROWEST = 80
+"""Columns that tables need; a terminal with fewer breaks the lines itself."""
 
 
 def print_all(
@@ -33,8 +35,8 @@ def print_all(
 ) -> None:
     """The verdict first, then what it rests on."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    width = max(console.width, _NARROWEST) if console.is_terminal else _WIDTH
+    console = Console(highlight=False, width=width)
     with console.capture() as printed:
         _print(console, verdict, compared, measured)
     # Tables fill their lines up with spaces.

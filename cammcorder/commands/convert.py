@@ -35,12 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the clip, and tell what it was made of."""
-    from cammcorder.commands.outputs import tell_cost
-    from cammcorder.commands.rewriting import free_output, rewriting
+    from cammcorder.commands.outputs import end_tidily, free_file, tell_cost
+    from cammcorder.commands.rewriting import rewriting
     from muxer import reader
     from muxer.remux import convert
 
-    out = free_output(options.output, [options.clip], force=options.force)
+    out = free_file(options.output, force=options.force, inputs=[options.clip])
+    end_tidily()
     with reader.open(options.clip) as clip:
         with rewriting(clip) as watch:
             done = convert(clip, out, to=options.to, watch=watch)

@@ -138,7 +138,7 @@ def _print(clip: Clip, documents: list[Document]) -> None:
 
 def _write(selection: Selection, documents: list[Document], options: argparse.Namespace) -> None:
     """All documents to files of the folder, once it is known that all their names are free."""
-    from cammcorder.commands.outputs import free_file, made_folder, progress
+    from cammcorder.commands.outputs import end_tidily, free_file, made_folder, progress
     from muxer.extract import make_together, write_together
 
     folder = made_folder(Path(options.output))
@@ -146,7 +146,8 @@ def _write(selection: Selection, documents: list[Document], options: argparse.Na
     paths = [folder / f"{stem}{document.suffix}" for document in documents]
     for path in paths:
         if path.parent.exists():
-            free_file(path, force=options.force)
+            free_file(path, force=options.force, inputs=[options.clip])
+    end_tidily()
     with progress(clip, "extracting") as watched:
         write_together(paths, watched(make_together(documents, clip.record_blocks())))
     sys.stdout.writelines(f"{path}\n" for path in paths)

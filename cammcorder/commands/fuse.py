@@ -10,10 +10,8 @@ which.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,15 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Work it out, write, tell."""
-    from cammcorder.commands.outputs import free_file
+    from cammcorder.commands.outputs import end_tidily, free_file
     from daemon.refinement import refine
     from fusion.orientation import check_name
 
     clip, out = options.clip, options.output
     check_name(options.filter)
     own = out.exists() and clip.exists() and out.samefile(clip)
+    if own:
+        out = out.resolve()  # not the link that it may be
     free_file(out, force=options.force or own)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_tidily()
     found = refine(
         clip,
         out,
@@ -89,8 +89,3 @@ def _rate(text: str | None) -> Rate | None:
     if not 0 < rate <= 10_000:
         raise UsageError(f"--rate is imu, frame or a number of Hz up to 10000, found {text!r}")
     return rate
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """What has been written so far is a file of another name, which goes with the interruption."""
-    raise KeyboardInterrupt

@@ -167,7 +167,8 @@ def _without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
 def _lines(facts: dict[str, Any]) -> Iterable[str]:
     """The facts for a person, in columns."""
     if facts["fragmented"]:
-        layout = "unfinished recording (fragments)"
+        ours = "writer" in facts["metadata"]
+        layout = "unfinished recording (fragments)" if ours else "in fragments"
     else:
         layout = "moov in front" if facts["moov_first"] else "moov at the end"
     camera = " ".join(filter(None, (facts["make"], facts["model"])))
@@ -292,13 +293,10 @@ def _summary(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
     """Lines with columns that stand one below another, as wide as they must be and never cut."""
-    shown = [[_printable(cell) for cell in row] for row in rows]
+    from cammcorder.commands.outputs import printable
+
+    shown = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
-
-
-def _printable(text: str) -> str:
-    """Escapes for what would move a terminal's cursor: the words in a file can be anybody's."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

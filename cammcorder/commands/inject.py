@@ -67,14 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the clip, and tell how much of it the logs cover."""
-    from cammcorder.commands.outputs import tell_cost
+    from cammcorder.commands.outputs import end_tidily, free_file, tell_cost
     from cammcorder.commands.recorded import recorded_logs
-    from cammcorder.commands.rewriting import free_output, rewriting
+    from cammcorder.commands.rewriting import rewriting
     from muxer import reader
     from muxer.remux import inject
 
-    names = [options.clip, *map(str, options.logs)]
-    out = free_output(options.output, names, force=options.force)
+    inputs = [options.clip, *options.logs]
+    out = free_file(options.output, force=options.force, inputs=inputs)
+    end_tidily()
     asked, offset_ns = _date(options.start), _nanoseconds(options.offset)
     with ExitStack() as holds:
         clip = holds.enter_context(reader.open(options.clip))
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _date(text: str | None) -> datetime | None:
     from camm import UsageError
-    from muxer.remux.start import parse_utc
+    from camm.gps_time import parse_utc
 
     try:
         return None if text is None else parse_utc(text)

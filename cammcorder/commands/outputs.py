@@ -4,12 +4,14 @@ it tells that it is at work.
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from camm.errors import UsageError
 
@@ -22,14 +24,19 @@ _LONG_WORK = 8
 _Round = TypeVar("_Round")
 
 
-def free_file(path: Path, *, force: bool) -> Path:
+def free_file(path: Path, *, force: bool, inputs: Iterable[str | Path] = ()) -> Path:
     """The path, once something may be written there.
 
-    UsageError where it exists (unless `force`) or is a folder, where its folder does not exist, and
-    where that folder cannot be written to.
+    UsageError where it exists (unless `force`), is a folder, a device or a pipe, or one of the
+    `inputs`, where its folder does not exist, and where that folder cannot be written to.
     """
+    for read in map(Path, inputs):
+        if path.exists() and read.exists() and path.samefile(read):
+            raise UsageError(f"{path} is one of the files that are read: name another")
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device or a pipe, which is not to be replaced: name a file")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: choose another name, or --force to replace it")
     writable_folder(path.parent)
@@ -46,14 +53,33 @@ def made_folder(folder: Path) -> Path:
 
 def writable_folder(folder: Path) -> Path:
     """The folder, once it is known that files can be made in it; else UsageError."""
-    if not folder.is_dir():
+    if not folder.exists():
         raise UsageError(f"there is no folder {folder}: make it first")
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: name another")
     try:
         # Asking for permissions would not do: root has them even where nothing can be made.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UsageError(f"cannot write to the folder {folder}: {error.strerror}") from None
     return folder
+
+
+def end_tidily() -> None:
+    """Have SIGTERM end the command as Ctrl-C does, which takes away what is half written."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def printable(text: str) -> str:
+    """Escapes for what would move a terminal's cursor or begin another line.
+
+    Names of files, and the words in them, can be anybody's.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell_cost(clip: Clip) -> None:

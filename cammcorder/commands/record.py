@@ -189,13 +189,19 @@ def add_rig_arguments(source: argparse._ArgumentGroup) -> None:
         help="from one line to the next as the sensor is read out, 0 for a global shutter (as the "
         "sensor tells)",
     )
+    source.add_argument(
+        "--microphone",
+        metavar="DEVICE",
+        help="its sound beside the picture: default, or plughw:NAME as `doctor` lists them",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Record one clip."""
     from cammcorder.commands.outputs import free_file
 
-    output = free_file(options.output, force=options.force)
+    inputs = filter(None, [*(options.replay or ()), options.replay_video])
+    output = free_file(options.output, force=options.force, inputs=inputs)
     truth = output.with_suffix(".truth.npz")
     if options.sim is not None:
         free_file(truth, force=options.force)
@@ -311,6 +317,7 @@ def _camera(options: argparse.Namespace) -> dict[str, object]:
         "encoder": options.encoder,
         "bitrate_kbit": options.bitrate,
         "line_time_us": options.line_time,
+        "audio": None if options.microphone is None else {"device": options.microphone},
     }
     return {key: value for key, value in said.items() if value is not None}
 

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Examine, tell, repair; the exit code says how much is left."""
     from camm import UsageError
-    from cammcorder.commands.outputs import free_file
+    from cammcorder.commands.outputs import end_tidily, free_file
     from muxer.extract import write_whole
 
     damaged, reference = _in_order(options)
@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
         free_file(options.report, force=options.force)
     if not (options.dry_run or options.in_place):
         free_file(out, force=options.force)
+    end_tidily()
     work = _examined(damaged, reference)
     if options.report is not None:
         import json

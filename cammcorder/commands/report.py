@@ -32,12 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and say where it is."""
-    from cammcorder.commands.outputs import free_file, progress
+    from cammcorder.commands.outputs import end_tidily, free_file, progress
     from muxer import reader
     from muxer.extract import write_whole
 
     render = _renderer()
-    page = free_file(options.output or Path(Path(options.clip).stem + ".html"), force=options.force)
+    page = options.output or Path(Path(options.clip).stem + ".html")
+    free_file(page, force=options.force, inputs=[options.clip])
+    end_tidily()
     with reader.open(options.clip) as clip:
         reader.require_motion(clip)
         with progress(clip, "reading") as watch:

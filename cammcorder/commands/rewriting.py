@@ -5,27 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from camm.errors import UsageError
 
 if TYPE_CHECKING:
     from muxer.clip import Clip
 
 _LONG_WORK = 1 << 26
 """Bytes from which on it takes long enough for a progress bar."""
-
-
-def free_output(out: Path, inputs: list[str], *, force: bool) -> Path:
-    """As `free_file`, once it is known to be none of the files that are read."""
-    from cammcorder.commands.outputs import free_file
-
-    for name in inputs:
-        path = Path(name)
-        if out.exists() and path.exists() and out.samefile(path):
-            raise UsageError(f"{out} is one of the files that are read: name another")
-    return free_file(out, force=force)
 
 
 @contextmanager

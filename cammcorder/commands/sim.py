@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +50,14 @@ def _list(_options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from cammcorder.commands.outputs import end_tidily
     from hw_sim.real_time import RealTimeClock
     from hw_sim.rig import SimulatedRig
     from hw_sim.scenario import load_scenario
     from hw_sim.serve import BusServer
 
     scenario = load_scenario(options.scenario)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_tidily()
     clock = RealTimeClock(int(scenario.start.timestamp() * 1e6) * 1000)
     rig = SimulatedRig(scenario, clock)
     path = (options.socket or _runtime_folder() / f"{scenario.name}.i2c").absolute()
@@ -101,7 +99,3 @@ def _link(link: Path, target: str) -> None:
         raise UsageError(f"{link} exists: name another link")
     link.unlink(missing_ok=True)  # one that a server has left when it was killed leads nowhere
     link.symlink_to(target)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

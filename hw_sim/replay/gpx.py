@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, iterparse
 from xml.parsers.expat import errors
@@ -21,7 +21,7 @@ from xml.parsers.expat import errors
 import numpy as np
 
 from camm import PacketType, Samples, UsageError, empty_values
-from camm.gps_time import gps_ns_from_utc
+from camm.gps_time import gps_ns_from_utc, parse_utc
 from hw_sim.replay.log import Log
 
 _METRES_A_DOP = 5.0
@@ -112,12 +112,10 @@ def _number(text: str) -> float:
 
 
 def _utc(text: str) -> datetime | None:
-    """A date of GPX, which is UTC where it names no zone."""
     try:
-        found = datetime.fromisoformat(text)
+        return parse_utc(text)
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _gps_ns(when: datetime) -> int:

@@ -43,7 +43,8 @@ def _header(path: Path) -> list[str]:
     from pyarrow.parquet import read_schema
 
     try:
-        names: list[str] = read_schema(path).names
+        with path.open("rb") as file:  # what is but named pyarrow takes for a URI, as "s3:walk"
+            names: list[str] = read_schema(file).names
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     return names
@@ -60,7 +61,7 @@ def _rows(path: Path, names: Sequence[str]) -> Iterator[Floats]:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with path.open("rb") as opened, ParquetFile(opened) as file:
             for batch in file.iter_batches(_ROWS, columns=names):
                 columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
                 yield np.stack([column.astype(np.float64) for column in columns], axis=1)

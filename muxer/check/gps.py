@@ -176,7 +176,9 @@ def places_m(samples: Samples) -> Floats:
     """East and north of the first place, metres, (N, 2); for records that are on Earth."""
     latitude, longitude = samples.data["latitude"], samples.data["longitude"]
     narrower = np.cos(np.radians(latitude))
-    east = np.cumsum(np.diff(longitude, prepend=longitude[:1]) * narrower)
+    turns = np.diff(longitude, prepend=longitude[:1])
+    turns = (turns + 180) % 360 - 180  # the short way over the date line
+    east = np.cumsum(turns * narrower)
     return np.column_stack([east, latitude - latitude[:1]]) * METRES_A_DEGREE
 
 

@@ -39,12 +39,13 @@ def one_metadata_track(evidence: Evidence) -> Iterator[Fault]:
     if not camm:
         yield Fault(
             "there is no track of motion metadata, only what the camera's own programs read",
-            remedy="record it again with a track, or extract what there is",
+            remedy="`cammcorder convert` makes a track of it",
         )
     elif len(camm) > 1:
         yield Fault(
             f"there are {len(camm)} tracks of motion metadata, one may be; of records, those of "
-            f"{_told(clip, clip.motion)} were checked"
+            f"{_told(clip, clip.motion)} were checked",
+            remedy="`cammcorder convert` makes one of them",
         )
     others = [track for track in clip.tracks if track.handler.kind == b"meta" and track not in camm]
     for track in others:
@@ -54,7 +55,7 @@ def one_metadata_track(evidence: Evidence) -> Iterator[Fault]:
         )
 
 
-@rule("specification", "error", "set the handler's type to 'meta'")
+@rule("specification", "error", "set the handler's type to 'meta'; `cammcorder convert` does")
 def metadata_handler(evidence: Evidence) -> Iterator[Fault]:
     """The handler's type is `meta`; telemetry-parser finds nothing under `camm`."""
     for track in evidence.clip.camm_tracks:
@@ -63,7 +64,11 @@ def metadata_handler(evidence: Evidence) -> Iterator[Fault]:
             yield Fault(f"{_told(evidence.clip, track)} has the handler {kind!r}, expected 'meta'")
 
 
-@rule("specification", "error", "leave one sample entry in 'stsd', named 'camm'")
+@rule(
+    "specification",
+    "error",
+    "leave one sample entry in 'stsd', named 'camm'; `cammcorder convert` does",
+)
 def one_sample_entry(evidence: Evidence) -> Iterator[Fault]:
     """The sample entry is `camm` and the only one. Exiftool goes by the last entry, FFmpeg by the
     first; without `camm` nobody finds records.

@@ -35,7 +35,11 @@ def some_records(evidence: Evidence) -> Iterator[Fault]:
         yield Fault("the metadata track holds no record")
 
 
-@rule("specification", "error", "write each packet as a sample of its own, whole and not padded")
+@rule(
+    "specification",
+    "error",
+    "write each packet as a sample of its own, whole and not padded; `cammcorder convert` does",
+)
 def well_formed_records(evidence: Evidence) -> Iterator[Fault]:
     """One record a sample, of its type's exact size, reserved field zero, type known.
 

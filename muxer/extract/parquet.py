@@ -45,7 +45,7 @@ def _document(table: Table, selection: Selection) -> Document:
 
         about = {
             "packet_type": table.name,
-            "clip": selection.name,
+            "clip": selection.name.encode(errors="replace"),
             "utc_from": selection.utc.source or "",
         }
         schema = _batch(table.header).schema.with_metadata(about)

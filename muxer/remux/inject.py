@@ -31,6 +31,8 @@ _QUARTER_NS = 900_000_000_000
 _ZONES = 56
 """by fourteen hours at most."""
 _EVER = 1 << 62
+_AN_AGE = timedelta(days=36525)
+"""A log and a film so far apart have a date that is none."""
 
 
 class Log(Protocol):
@@ -148,7 +150,13 @@ def _zero_ns(clip: Clip, log: Log, start: datetime | None) -> int:
             f"{log.name} is placed by its dates, and {clip.path} has none: say when it begins, "
             "--start 2026-06-01T12:00:00Z"
         )
-    return first_ns + (log.created - start) // timedelta(microseconds=1) * 1000
+    apart = log.created - start
+    if abs(apart) > _AN_AGE:
+        raise UsageError(
+            f"{log.name} begins in {log.created.year} and {clip.path} in {start.year}: say when it "
+            "begins, --start 2026-06-01T12:00:00Z"
+        )
+    return first_ns + apart // timedelta(microseconds=1) * 1000
 
 
 def _stream(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from camm.gps_time import parse_utc
 from muxer import file_boxes
 from muxer.boxes import children, find
 from muxer.clip import Clip
@@ -40,15 +40,6 @@ def start_of(clip: Clip) -> Start | None:
     if apple is not None:
         return Start(apple, _APPLE.decode())
     return Start(clip.created, "its creation time") if clip.created is not None else None
-
-
-def parse_utc(text: str) -> datetime:
-    """A date as ISO 8601 has it, also with a zone such as +0200; of none it is UTC.
-
-    ValueError where it is no date.
-    """
-    found = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text.strip()))
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _parsed(said: object, key: str) -> datetime | None:

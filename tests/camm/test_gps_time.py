@@ -44,3 +44,20 @@ def test_there_and_back(utc):
     unix = utc.timestamp()
     assert gps_time.unix_from_gps(gps_time.gps_from_unix(unix)) == pytest.approx(unix, abs=1e-6)
     assert gps_time.gps_from_unix(unix) == pytest.approx(gps_time.gps_from_utc(utc), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-06-01T12:00:00Z", "2026-06-01 12:00", "2026-06-01T14:00:00+02:00"),
+        *("2026-06-01T14:00:00+0200", " 2026-06-01T06:30:00-0530"),
+    ],
+)
+def test_dates_in_their_usual_forms(text):
+    assert gps_time.parse_utc(text) == datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("year", ["0001", "1969", "2200", "9999"])
+def test_dates_of_another_age_are_none(year):
+    with pytest.raises(ValueError, match="expected a year of 1970 to 2199"):
+        gps_time.parse_utc(f"{year}-01-01T00:00:00+02:00")

@@ -212,6 +212,54 @@ def test_a_log_that_is_none(there, capsys, log, content):
     assert not list(Path("out").iterdir())
 
 
+@pytest.mark.parametrize(
+    "words", [["inject", "pipe", str(FILM), "-o", "out/new.mp4"], ["check", "--against", "pipe"]]
+)
+def test_a_log_is_no_pipe(there, good, capsys, words):
+    os.mkfifo("pipe")
+    assert main([*words, str(good)] if words[0] == "check" else words) == REQUEST
+    message = "pipe is a device or a pipe, and logs are read twice: name a file"
+    assert capsys.readouterr().err == f"cammcorder: {message}\n"
+
+
+# Its name
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_its_name_is_of_any_bytes(called, good, verb):
+    name = os.fsdecode(b"wa\xff\n\xc3\xbc.mp4")
+    Path(name).write_bytes(good.read_bytes())
+    code, error = called(verb, name)
+    assert code == OK, error
+
+
+def test_its_name_is_of_any_bytes_in_parquet(there, good):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    name = os.fsdecode(b"s3:wa\xfflk.mp4")
+    Path(name).write_bytes(good.read_bytes())
+    assert main(["extract", name, "--to", "parquet", "--types", "gyro", "-o", "out"]) == OK
+    (table,) = Path("out").iterdir()
+    with table.open("rb") as file:
+        assert parquet.read_schema(file).metadata[b"clip"] == b"s3:wa?lk.mp4"
+    os.chdir("out")  # where its name alone might be a URI
+    assert main(["check", str(good), "--against", table.name]) == OK
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_a_name_of_two_lines_is_told_in_one(called, verb):
+    code, error = called(verb, "no\nne.mp4")
+    assert code == REQUEST
+    assert r"no\nne.mp4" in error
+
+
+@pytest.mark.parametrize("verb", ["info", "check"])
+def test_a_terminal_may_not_have_its_letters(there, good, verb):
+    Path("übung.mp4").write_bytes(good.read_bytes())
+    done = shell("PYTHONIOENCODING=ascii", verb, "übung.mp4", cwd=there)
+    assert (done.returncode, done.stderr) == (OK, "")
+    assert r"\xfcbung.mp4" in done.stdout
+
+
 # What is far away
 
 
@@ -286,13 +334,65 @@ def test_the_folder_is_not_there(there, good, capsys, verb):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "walk.gpx", "-o", "walk.gpx"],
+        ["extract", "walk.gpx", "--to", "gpx"],
+        ["convert", "walk.gpx", "-o", "walk.gpx"],
+        ["inject", "walk.gpx", str(FILM), "-o", "walk.gpx"],
+        ["record", "--replay", "walk.gpx", "-o", "walk.gpx"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_is_read_is_not_replaced(there, good, capsys, words):
+    Path("walk.gpx").write_bytes(good.read_bytes())
+    assert main([*words, "--force"]) == REQUEST
+    message = "walk.gpx is one of the files that are read: name another"
+    assert capsys.readouterr().err == f"cammcorder: {message}\n"
+    assert Path("walk.gpx").read_bytes() == good.read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["report", "convert", "inject into"])
+def test_a_device_is_not_replaced(there, good, capsys, verb):
+    *words, name = (str(word) for word in READING[verb](good, there) if word not in REPLACED)
+    os.mkfifo(name)
+    assert main([*words, name, "--force"]) == REQUEST
+    assert "is a device or a pipe, which is not to be replaced" in capsys.readouterr().err
+    assert Path(name).is_fifo()
+
+
+@pytest.mark.parametrize("verb", WRITING)
+def test_sigterm_leaves_nothing_half_done(there, input_of, verb):
+    script = (
+        "import os, pathlib, signal, sys\n"
+        "from cammcorder.__main__ import main\n"
+        "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = READING[verb](input_of(verb), there / "out")
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script, *map(str, words)],
+        cwd=there,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert not list(Path("out").iterdir())
+
+
 def shell(command, *words, behind="", cwd):
-    """The command line as a process, with something of the shell before and behind it."""
+    """The command line as a process, with something of the shell before and behind it.
+
+    What it prints is buffered, as it is for a user.
+    """
     python = [sys.executable, "-B", "-m", "cammcorder", *map(str, words)]
     return subprocess.run(
         ["bash", "-c", f"{command} {' '.join(python)} {behind}"],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         timeout=100,

@@ -42,7 +42,7 @@ def test_every_fault_is_told_with_its_line_and_what_would_be_right(capsys, rig):
         "2: unknown key 'imu.rate', did you mean 'rate_hz'?",
         "3: imu.mount: the sensor's x axis cannot point 'rigth': choose of right, left, down",
         "7: fusion.filter must be 'vqf', 'madgwick', 'imufusion', 'vqf-6d', 'mahony', 'ekf', "
-            "'aqua', 'complementary' or 'chip', found 'kalman'",
+            "'aqua', 'complementary', 'chip' or 'tracker', found 'kalman'",
         "8: unknown key 'gsp', did you mean 'gps'?",
     ), strict=True):  # fmt: skip
         assert line.startswith(f"{rig}, line {problem}")

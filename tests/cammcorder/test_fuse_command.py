@@ -223,6 +223,16 @@ def test_what_cannot_be_is_refused(clip, tmp_path, capsys, arguments, said):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_to_the_clip_stays_one(tmp_path):
+    path = film(tmp_path / "clip.mp4", seconds=5)
+    before = path.read_bytes()
+    link = tmp_path / "link.mp4"
+    link.symlink_to("clip.mp4")
+    assert main(["fuse", str(link), "-o", str(link)]) == 0
+    assert link.is_symlink()
+    assert path.read_bytes() != before
+
+
 def test_sigterm_in_the_middle_leaves_the_clip_as_it_was(tmp_path):
     path = film(tmp_path / "clip.mp4", seconds=5)
     before = path.read_bytes()

@@ -149,6 +149,10 @@ def test_a_second_track_is_refused_replaced_or_merged(call, walk):
     ("words", "message"),
     [
         (["--start", "noon"], "--start is a date such as 2026-06-01T12:00:00Z, found 'noon'"),
+        *(
+            (["--start", date], f"--start is a date such as 2026-06-01T12:00:00Z, found {date!r}")
+            for date in ("0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59Z")
+        ),
         (["--offset", "nan"], "--offset is a number of seconds, found nan"),
         (["--offset", "1e30"], "--offset is a number of seconds, found 1e+30"),
     ],

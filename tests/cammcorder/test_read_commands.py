@@ -15,7 +15,7 @@ import pytest
 from camm import PacketType, Samples, empty_values
 from cammcorder.__main__ import main
 from muxer.recording import Recording
-from muxer.recording_file import MovieDescription
+from muxer.recording_file import METADATA_UUID, MovieDescription
 
 ROOT = Path(__file__).parents[2]
 PIXEL = ROOT / "tests" / "data" / "camm" / "mett_replaced_with_camm.mp4"
@@ -216,7 +216,7 @@ def test_info_of_a_clip_without_metadata_says_so_and_is_no_failure(no_camm, caps
 
 def test_info_knows_an_unfinished_recording(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("muxer.recording_file.bring_moov_first", lambda *_: False)
-    path = film(tmp_path / "walk.mp4")
+    path = film(tmp_path / "walk.mp4", metadata={"writer": {"name": "cammcorder"}})
     data = bytearray(path.read_bytes())
     # As it was before it was finalised: the spanning mdat is the placeholder again.
     at = data.index(b"mdat") - 4
@@ -224,6 +224,9 @@ def test_info_knows_an_unfinished_recording(tmp_path, capsys, monkeypatch):
     path.write_bytes(data)
     assert call("info", path) == 0
     assert "unfinished recording (fragments)" in capsys.readouterr().out
+    path.write_bytes(data.replace(METADATA_UUID.bytes, bytes(16)))  # any maker's
+    assert call("info", path) == 0
+    assert "layout    in fragments\n" in capsys.readouterr().out
 
 
 def test_what_a_clip_says_of_itself_cannot_move_the_cursor(tmp_path, capsys):
@@ -248,11 +251,12 @@ def test_check_of_a_faulty_clip_fails_and_says_why(clip, capsys):
     headline, _, heading, finding, remedy = capsys.readouterr().out.splitlines()
     assert headline == "walk.mp4: faulty, 405 records of 3 types; 1 error"
     assert heading == "Errors"
-    assert finding.split() == [
-        "metadata_handler",
-        *"the metadata track has the handler 'camm', expected 'meta'".split(),
-    ]
-    assert remedy.strip() == "to do: set the handler's type to 'meta'"
+    rule, message = finding.split(maxsplit=1)
+    assert rule == "metadata_handler"
+    assert message == "the metadata track has the handler 'camm', expected 'meta'"
+    assert remedy.strip() == "to do: set the handler's type to 'meta'; `cammcorder convert` does"
+    assert call("convert", clip, "-o", "whole.mp4") == 0
+    assert call("check", "whole.mp4") == 0
 
 
 def test_check_in_json(clip, capsys):

@@ -117,6 +117,28 @@ def test_segments_are_consecutive(tmp_path):
         assert 0 < zero - end < 45_000_000
 
 
+def test_no_clip_is_finished_and_in_the_making_at_once(tmp_path, monkeypatch):
+    """However long the disk takes between two segments."""
+    new, going_on = Shelf.new, threading.Event()
+
+    def slow(self, *arguments):
+        if self.clips():
+            going_on.wait(30)
+        return new(self, *arguments)
+
+    monkeypatch.setattr(Shelf, "new", slow)
+    with Running(tmp_path, segment_s=1.0) as running:
+        running.camcorder.start()
+        running.until(lambda _: any(not clip.unfinished for clip in running.shelf.clips()))
+        since_ns = time.monotonic_ns()
+        status = running.until(lambda s: s.looked_ns > since_ns)
+        going_on.set()
+        assert status.clip.name.endswith(".unfinished.mp4")
+        assert status.last_clip is None
+        status = running.until(lambda s: s.last_clip is not None)
+        assert status.clip.name != status.last_clip.replace(".mp4", ".unfinished.mp4")
+
+
 def test_it_can_be_told_before_it_is_up(tmp_path):
     attempts = []
 

@@ -137,6 +137,12 @@ def test_a_film_that_has_ended_begins_anew():
     assert source.statistics.failures == 0
 
 
+def test_a_film_without_a_picture_does_not():
+    got, source = delivered((SMALL, 0, ENDED), (SMALL, 50, "hang"), until_s=4)
+    assert contents(got) == [("filming", [], 0), "end"]
+    assert source.finished
+
+
 def test_a_film_that_cannot_begin_anew_has_gone():
     missing = DeviceError(errno.ENOENT, "there is no file")
     got, _ = delivered((SMALL, 50, ENDED), missing, (SMALL, 5, "hang"), until_s=4)

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,10 @@ from hypothesis import strategies as st
 from camm import CammError, UsageError
 from daemon.control_client import ControlClient
 from daemon.control_socket import ControlServer
+from daemon.tracker import TrackerSource
+from hw_sim.clock import VirtualClock
+
+NOW_NS = 9_000_000_000
 
 
 class FakeControl:
@@ -23,6 +28,7 @@ class FakeControl:
 
     def __init__(self):
         self.asked = []
+        self.tracker = TrackerSource(VirtualClock(NOW_NS, 0), position=True, orientation=True)
 
     def status(self):
         return {"state": "recording" if "start" in self.asked else "ready"}
@@ -45,6 +51,10 @@ class FakeControl:
 
     def clips(self):
         raise CammError("no card")
+
+    def track(self, name):
+        self.tracker.connect(name)
+        return self.tracker
 
     def other(self):
         raise AssertionError
@@ -219,3 +229,44 @@ def test_a_camcorder_that_goes_is_said(tmp_path):
         assert client.ask("status")
     with client, pytest.raises(CammError, match="the camcorder has gone"):
         client.ask("status")
+
+
+def test_a_tracker_tells_its_poses_line_by_line(served):
+    lines = [
+        {"do": "track", "name": "orb"},
+        {"t_ns": NOW_NS - 9000, "position": [0, 0, 1]},
+        [{"t_ns": NOW_NS - 5000, "position": [0, 0, 2]}, {"t_ns": 7, "position": [0, 0, 3]}],
+        {"do": "status"},
+        {"t_ns": NOW_NS, "orientation": [1, 0, 0, 0]},
+    ]
+    expected, one, two, refused, three = served.send(
+        b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    )
+    assert expected["answer"] == {"position": True, "orientation": True, "now_ns": NOW_NS}
+    assert one["answer"] == {"accepted": 1, "late": 0, "early": 0, "unwanted": 0}
+    assert two["answer"] == {"accepted": 1, "late": 1, "early": 0, "unwanted": 0}
+    assert refused["error"].startswith("a pose is ")
+    assert refused["exit_code"] == 2
+    assert three["answer"]["accepted"] == 1
+    assert served.control.tracker.statistics.error == "'orb' has gone"
+
+
+def test_another_tracker_waits_until_the_first_has_gone(served):
+    with ControlClient(str(served.path)) as first, ControlClient(str(served.path)) as second:
+        assert first.ask("track", name="orb")["position"] is True
+        with pytest.raises(UsageError, match="another tracker is connected, 'orb'"):
+            second.ask("track", name="vins")
+        assert second.ask("status") == {"state": "ready"}
+    # Who was refused has not ended the other's turn; it ended with the other.
+    assert served.control.tracker.statistics.failures <= 1
+    assert served.send(b'{"do": "track"}\n')[0]["exit_code"] == 2
+
+
+def test_the_client_of_the_document_works(served, capsys):
+    text = (Path(__file__).parents[2] / "docs/TRACKER.md").read_text()
+    client = text.split("```python\n")[1].split("```")[0]
+    client = client.replace("/run/cammcorder/control.sock", str(served.path))
+    place, turn = [0.1, -0.02, 1.5], [1, 0, 0, 0]
+    exec(client, {"poses": [(NOW_NS - 7000, place, turn), (NOW_NS, place, turn), (5, place, turn)]})  # noqa: S102 - ours
+    assert served.control.tracker.statistics.delivered == 2
+    assert "refused: {'accepted': 0, 'late': 1" in capsys.readouterr().out

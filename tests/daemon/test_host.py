@@ -103,15 +103,17 @@ def test_a_gpsd_is_noticed(places, monkeypatch):
 
 
 def test_permissions_that_are_missing_name_the_group(places, monkeypatch):
-    devices(places, "i2c-1", "pps0", "ttyAMA0")
+    devices(places, "i2c-1", "pps0", "ttyAMA0", "video0")
     (places.dev / "serial0").symlink_to(places.dev / "ttyAMA0")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     _, findings = examine_host(places)
-    bus, lines = map(str, findings)
+    bus, lines, camera = map(str, findings)
     assert f"no permission for {places.dev}/i2c-1" in bus
     assert "sudo usermod -aG i2c $USER" in bus
     assert f"no permission for {places.dev}/serial0, {places.dev}/pps0" in lines
     assert "sudo usermod -aG dialout $USER" in lines
+    assert f"no permission for {places.dev}/video0" in camera
+    assert "sudo usermod -aG video $USER" in camera
 
 
 @pytest.mark.parametrize(

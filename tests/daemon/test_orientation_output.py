@@ -11,7 +11,7 @@ from daemon.configuration import FusionSettings, Mount
 from daemon.recorder import Recorder
 from daemon.rig import Rig, simulated_rig
 from daemon.session import RecordingSession
-from fusion.orientation import CHIP, filters
+from fusion.orientation import CHIP, TRACKER, filters
 from hw_sim.clock import VirtualClock
 from muxer import reader
 
@@ -55,7 +55,7 @@ def test_pictures_want_a_camera():
 
 def test_the_configuration_has_the_filters_that_there_are():
     names = get_args(get_type_hints(FusionSettings)["filter"])
-    assert sorted(names) == sorted([*filters(), CHIP])
+    assert sorted(names) == sorted([*filters(), CHIP, TRACKER])
 
 
 @pytest.mark.parametrize("output", ["frames", 0.0, -5.0, 1e6, ""])

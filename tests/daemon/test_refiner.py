@@ -2,12 +2,13 @@
 
 import logging
 import shutil
+import subprocess
 import sys
 import threading
 
 import pytest
 
-from daemon.refiner import Refiner, clear
+from daemon.refiner import _NICE, Refiner, clear
 from daemon.shelf import Shelf
 from muxer import reader
 
@@ -51,6 +52,14 @@ def test_one_that_fails_is_told_and_the_next_is_done(clip, tmp_path, caplog):
     assert "clip.mp4 stays as it was filmed: cammcorder: it has no gyro" in caplog.text
     assert clip.read_bytes() == b"as it was"
     assert not other.exists()
+
+
+@pytest.mark.parametrize("ours", ["-10", "0", "5"])
+def test_it_is_as_nice_as_can_be_whatever_the_service_is(ours):
+    """Where this is not root, -10 is 0 as well."""
+    command = ["nice", "-n", ours, *_NICE, "nice"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == "19\n"
 
 
 def test_without_room_for_a_copy_nothing_is_begun(clip, caplog):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty_films import scenario
 
@@ -206,6 +207,51 @@ def test_sighup_changes_what_can_be_and_names_the_rest(tmp_path):
         assert daemon.end() == 0
 
 
+def test_clips_have_positions_where_they_are_asked_for(tmp_path):
+    rig = simulator(tmp_path) + '[fusion]\nposition = "gps"\n'
+    with Daemon(tmp_path, rig, storage="segment_s = 2.0") as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["last_clip"] is not None)
+        assert daemon.end() == 0
+        first, *_ = sorted(daemon.clips.iterdir())
+        with reader.open(first) as clip:
+            own = clip.gyro.t_ns
+            np.testing.assert_array_equal(clip.position.t_ns, own[own > 0])
+            assert clip.metadata["late"] == {}
+            assert clip.metadata["fusion"]["position"]["begun"] == 1
+
+
+def test_a_tracker_is_told_of_until_it_has_gone(tmp_path):
+    # Slowly: a pose of 1.8 s ago is late.
+    rig = simulator(tmp_path).replace(f"speed = {SPEED}", "speed = 2")
+    rig += '[fusion]\nfilter = "tracker"\nposition = "tracker"\n'
+    with Daemon(tmp_path, rig) as daemon:
+        daemon.manager.until("READY")
+        daemon.until(lambda s: "tracker delivers nothing" in s["warnings"])
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 30)
+        with ControlClient(str(daemon.socket)) as tracker:
+            begin_ns = tracker.ask("track", name="orb")["now_ns"]
+            then = daemon.ask("status")["utc"]
+            daemon.until(lambda s: s["utc"] != then)  # simulated time goes on in steps
+            poses = [
+                {"t_ns": begin_ns + n * 1000, "position": [n, 0, 0], "orientation": [1, 0, 0, 0]}
+                for n in range(10)
+            ]
+            tracker._socket.sendall(json.dumps(poses).encode() + b"\n")
+            counts = json.loads(tracker._lines.readline())["answer"]
+            assert counts == {"accepted": 10, "late": 0, "early": 0, "unwanted": 0}
+            daemon.until(lambda s: s["orientation"] and "tracker" not in silent_in(s))
+        daemon.until(lambda s: "tracker delivers nothing: 'orb' has gone" in s["warnings"])
+        assert daemon.end() == 0
+        [path] = daemon.clips.iterdir()
+        with reader.open(path) as clip:
+            np.testing.assert_array_equal(clip.position.data[:, 0], np.arange(10))
+            assert len(clip.angle_axis) == 10
+            assert clip.metadata["sources"]["tracker"]["called"] == "orb"
+
+
 def test_the_watchdog_goes_hungry_while_a_sensor_is_away(tmp_path):
     away = {"kind": "unplug", "part": "imu", "at_s": 8.0, "for_s": 20.0}
     with Daemon(tmp_path, simulator(tmp_path, away)) as daemon:
@@ -369,3 +415,93 @@ def test_the_version_and_all_else_of_a_status_is_json(tmp_path):
         status = daemon.until(lambda s: s["fix"] and s["orientation"])
     assert json.loads(json.dumps(status))["version"] == __version__
     assert status["fix"]["latitude"] == pytest.approx(37.77, abs=0.01)
+
+
+ROOT = Path(__file__).parents[2]
+RPICAM = '[camera]\ndevice = "rpicam-vid"\nwidth = 320\nheight = 180\n'
+
+
+@pytest.fixture
+def rpicam(tmp_path, monkeypatch):
+    """A stand-in for rpicam-vid on the PATH: its process and what is true of its pictures."""
+    script = tmp_path / "bin/rpicam-vid"
+    script.parent.mkdir()
+    run = f'PYTHONPATH={ROOT} exec {sys.executable} -m hw_sim.rpicam_vid "$@"'
+    script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{run}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
+    monkeypatch.setenv("RPICAM_VID_SIM", json.dumps({"truth": str(tmp_path / "truth")}))
+
+    class Stand:
+        def send(self, number):
+            os.kill(int((tmp_path / "pid").read_text()), number)
+
+        def truth(self):
+            """Start, middle and end of what was exposed, a row for each picture."""
+            told = map(json.loads, (tmp_path / "truth").read_text().splitlines())
+            rows = [(t["start_ns"], (t["start_ns"] + t["end_ns"]) / 2, t["end_ns"]) for t in told]
+            return np.array(rows)
+
+    return Stand()
+
+
+def pictures(path, truth):
+    """Which of the pictures a clip has, all of it being true of them."""
+    with reader.open(path) as clip:
+        zero = clip.metadata["movie"]["zero_monotonic_ns"]
+        shown, begun = clip.video.pts_ns + zero, clip.exposure.t_ns + zero
+        open_ns = clip.exposure.data["pixel_exposure_time"].astype(np.int64)
+        open_ns += clip.exposure.data["rolling_shutter_skew_time"]
+    which = np.abs(truth[:, 1] - shown[:, None]).argmin(axis=1)
+    start, middle, end = truth[which].T
+    np.testing.assert_allclose(shown, middle, atol=2000, rtol=0)
+    np.testing.assert_allclose(begun[1:], start[1:], atol=2000, rtol=0)  # the first: before zero
+    np.testing.assert_allclose(open_ns, end - start, atol=2000, rtol=0)
+    return list(which)
+
+
+def test_a_camera_of_a_pi_is_filmed_in_segments_and_no_picture_is_missing(tmp_path, rpicam):
+    with Daemon(tmp_path, RPICAM, storage="segment_s = 1.0\npre_roll_s = 0.0") as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        first = daemon.until(lambda s: s["last_clip"])["last_clip"]
+        daemon.until(lambda s: s["last_clip"] != first)
+        assert daemon.end() == 0
+        truth = rpicam.truth()
+        clips = [pictures(path, truth) for path in sorted(daemon.clips.iterdir())]
+    assert len(clips) >= 2
+    filmed = [number for clip in clips for number in clip]
+    assert filmed == list(range(filmed[0], filmed[-1] + 1))
+
+
+def test_a_camera_whose_program_dies_ends_the_clip_and_films_the_next(tmp_path, rpicam):
+    with Daemon(tmp_path, RPICAM) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 30)
+        before = rpicam.truth()
+        rpicam.send(signal.SIGKILL)
+        status = daemon.until(lambda s: s["last_clip"] and s["clip"] and s["clip"]["frames"])
+        [camera] = status["sources"]
+        assert camera["failures"] == 1
+        assert camera["error"].startswith("rpicam-vid has ended: ")
+        assert daemon.end() == 0
+        first, second = sorted(daemon.clips.iterdir())
+        assert len(pictures(second, rpicam.truth())) > 0
+    with reader.open(first) as clip:
+        last_ns = clip.video.pts_ns[-1] + clip.metadata["movie"]["zero_monotonic_ns"]
+    assert last_ns > before[-10, 1]  # what it had told of was not lost with it
+
+
+def test_a_camera_that_hangs_does_not_keep_a_clip_from_its_end(tmp_path, rpicam):
+    with Daemon(tmp_path, RPICAM) as daemon:
+        daemon.manager.until("READY")
+        daemon.ask("start")
+        daemon.until(lambda s: s["clip"] and s["clip"]["frames"] > 30)
+        rpicam.send(signal.SIGSTOP)
+        assert daemon.end() == 0
+        [path] = daemon.clips.iterdir()
+        assert path.name.endswith("Z.mp4")
+        with reader.open(path) as clip:
+            assert "unfinished" not in clip.metadata
+            assert len(clip.video.table) > 30

@@ -132,11 +132,33 @@ def test_a_stream_that_jumps_back_is_opened_anew(monkeypatch):
         received(monkeypatch, packets)
 
 
+def test_a_stream_that_jumps_ahead_is_opened_anew(monkeypatch):
+    packets = sent([0, FRAME, 3600 * SECOND], [0, 0, 2 * FRAME - 3600 * SECOND])
+    with pytest.raises(DeviceError, match="jumps in time"):
+        received(monkeypatch, packets)
+
+
+def test_no_picture_is_of_later_than_it_comes_b_frames_or_not(monkeypatch):
+    """Ten a second, three of four B-frames: the encoder waits for the picture behind them."""
+    frame, packets = SECOND // 10, []
+    for number in range(400):
+        group, place = divmod(number, 4)
+        shown = 4 * group + (4 if place == 0 else place)
+        taken = (group * 4 + 4 + place) * frame  # when the encoder was given its last
+        packet = Packet(0, b"", shown * frame, number * frame, frame)
+        packets.append((BOOTED + taken + 10 * MS, packet))
+    got = received(monkeypatch, packets)
+    assert len(got) == 400
+    late = [arrival - packet.pts_ns for (arrival, _), packet in zip(packets, got, strict=True)]
+    assert all(0 <= ns <= 300 * MS for ns in late[100::4])
+    assert all(p.dts_ns <= p.pts_ns for p in got)
+
+
 def test_a_stream_that_ends_or_falls_silent_is_a_camera_that_has_gone(monkeypatch):
     with pytest.raises(DeviceError, match="has ended the stream"):
         received(monkeypatch, sent([0], [0]), count=2)
     silent = (BOOTED, av.error.ExitError(errno.ETIMEDOUT, "Immediate exit requested"))
-    with pytest.raises(DeviceError, match="rtsp://there/film is silent: Immediate exit"):
+    with pytest.raises(DeviceError, match="rtsp://there/film is silent: nothing for 3 s"):
         received(monkeypatch, [silent])
 
 

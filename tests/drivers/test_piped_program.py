@@ -55,6 +55,14 @@ def test_nothing_of_what_it_wrote_before_its_end_is_missing():
     assert told[ERRORS] == b"done\n"
 
 
+def test_pipes_that_may_not_be_so_large_will_do(monkeypatch):
+    def refuses(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(piped_program.fcntl, "fcntl", refuses)
+    assert everything(shell("echo a > one", "one")) == {"one": b"a\n"}
+
+
 def test_one_that_cannot_be_started_leaves_nothing_behind(folder):
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(DeviceError, match="/nowhere/program does not start: No such file") as told:

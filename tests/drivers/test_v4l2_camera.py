@@ -294,6 +294,41 @@ def test_damaged_pictures_leave_a_gap(jpeg):
     assert [p.pts_ns - BOOTED for p in packets] == [0, 99 * MS]
 
 
+def test_no_damage_ends_the_camera(jpeg):
+    """Bits that are turned, pictures that are cut off, noise: FFmpeg has many words for them."""
+    rng = np.random.default_rng(1)
+    grabs = []
+    for i in range(200):
+        data = bytearray(jpeg)
+        if i % 4 == 1:
+            data = data[: rng.integers(1, len(data))]
+        elif i % 4 == 2:
+            for place in rng.integers(0, len(data), 8):
+                data[place] = rng.integers(256)
+        elif i % 4 == 3:
+            data = rng.bytes(100)
+        grabs.append((BOOTED + i * 33 * MS, bytes(data), USB))
+    packets, _ = filmed(Kernel(grabs=grabs))
+    told = {(p.pts_ns - BOOTED) // (33 * MS) for p in packets}
+    assert told >= set(range(0, 200, 4))
+    assert not told & set(range(3, 200, 4))
+
+
+def test_a_picture_that_says_another_size_is_damaged(jpeg):
+    at = jpeg.index(b"\xff\xc0") + 5  # of its SOF0: height and width follow
+    narrower = jpeg[:at] + struct.pack(">HH", HEIGHT, WIDTH // 2) + jpeg[at + 4 :]
+    grabs = [(BOOTED + i * 33 * MS, d, USB) for i, d in enumerate([jpeg, narrower, jpeg])]
+    packets, _ = filmed(Kernel(grabs=grabs))
+    assert [p.pts_ns - BOOTED for p in packets] == [0, 66 * MS]
+
+
+def test_a_raw_picture_that_is_cut_off_leaves_a_gap():
+    whole = bytes([90, 128]) * (WIDTH * HEIGHT)
+    grabs = [(BOOTED + i * 33 * MS, d, USB) for i, d in enumerate([whole, whole[:1000], whole])]
+    packets, _ = filmed(Kernel(offers=[("YUYV", WIDTH, HEIGHT, (30,))], grabs=grabs))
+    assert [p.pts_ns - BOOTED for p in packets] == [0, 66 * MS]
+
+
 def test_raw_pictures_are_encoded():
     kernel = Kernel(
         offers=[("YUYV", WIDTH, HEIGHT, (30,))],
@@ -411,6 +446,23 @@ def test_what_the_camera_cannot_do_is_told_with_what_it_can():
         camera(kernel, width=1280, height=720, input="yuyv").open()
     with pytest.raises(UsageError, match="no input is called 'rgb'"):
         camera(kernel, input="rgb").open()
+
+
+def test_a_driver_that_tells_no_rates_is_asked_for_the_one_that_is_wanted(jpeg):
+    kernel = Kernel(grabs=[(BOOTED, jpeg, USB)])
+    kernel.refuse[FRAMEINTERVALS] = errno.ENOTTY
+    packets, _ = filmed(kernel)
+    assert len(packets) == 1
+    assert kernel.asked_rate == 30
+    other = Kernel()
+    other.refuse[FRAMEINTERVALS], other.rate = errno.ENOTTY, 25
+    with pytest.raises(DeviceError, match="films 25 times a second: say fps = 25"):
+        camera(other).open()
+
+
+def test_a_camera_that_offers_nothing_is_told():
+    with pytest.raises(DeviceError, match="no 64 x 48 at 30/s here; there is: nothing"):
+        camera(Kernel(offers=[])).open()
 
 
 def test_a_driver_that_does_something_else_is_not_let(tmp_path):

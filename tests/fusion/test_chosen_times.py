@@ -1,4 +1,4 @@
-"""Orientation at chosen times: between two samples it is that between the two."""
+"""Poses at chosen times: between two samples it is that between the two."""
 
 from itertools import pairwise
 
@@ -90,3 +90,26 @@ def test_a_rate_gives_the_multiples_of_its_period_however_the_blocks_fall(cuts, 
     np.testing.assert_array_equal(found.t_ns, wanted)
     inside = (found.t_ns - BOOT) / T < 169
     np.testing.assert_allclose(degrees(found)[inside], ((wanted - BOOT) / T)[inside], atol=1e-3)
+
+
+def test_positions_lie_on_the_line_between_two_and_not_in_a_gap():
+    rows = np.array([0, 1, 2, 3, 60, 61, 62])
+    line = rows[:, None] * (1.0, -2.0, 0.5)
+    known = Samples(PacketType.POSITION, BOOT + rows * T, line)
+    tested = ChosenTimes(None, PacketType.POSITION, apart_ns=10 * T)
+    wanted = BOOT + np.array([0, T // 2, 3 * T, 4 * T, 30 * T, 60 * T - 1, 60 * T, 61 * T + T // 4])
+    tested.want(wanted)
+    tested.add(known)
+    found = tested.take(FOR_EVER)
+    assert found.kind is PacketType.POSITION
+    np.testing.assert_array_equal(found.t_ns, wanted[[0, 1, 2, 6, 7]])
+    expected = np.array([0, 0.5, 3, 60, 61.25])[:, None] * (1.0, -2.0, 0.5)
+    np.testing.assert_allclose(found.data, expected, rtol=1e-6)
+
+
+def test_times_that_nothing_ever_tells_of_are_forgotten():
+    tested = ChosenTimes(None, PacketType.POSITION)
+    for second in range(100):
+        tested.want(BOOT + second * 10**9 + np.arange(0, 10**9, 20_000_000))
+        assert not len(tested.take(BOOT))
+    assert len(tested._wanted) <= 501

@@ -95,6 +95,7 @@ def test_what_a_point_tells(read, inside, expected, version):
     "left_out",
     [
         *(point(time=""), point(time="noon"), point("<fix>none</fix>")),
+        *(point(time="0001-01-01T00:00:00+01:00"), point(time="9999-06-01T12:00:00Z")),
         *(point(lat="91"), point(lon="181"), point(lat="nan"), point(lat="")),
         '<trkpt lon="8"><time>2026-06-01T12:00:00Z</time></trkpt>',
     ],

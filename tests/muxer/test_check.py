@@ -447,6 +447,16 @@ def test_a_longer_clip_with_a_field_of_the_earth_has_no_faults(tmp_path):
     assert verdict_of(film, tmp_path).findings == ()
 
 
+def test_a_walk_over_the_date_line_has_no_faults(tmp_path):
+    film = Film(4)
+    longitudes = (np.arange(20) * 5e-6 + 359.99995) % 360 - 180
+    longitudes += np.random.default_rng(3).normal(0, 1e-7, 20)
+    replaced(
+        film, "gps", lambda n: walked(n, longitude=round((longitudes[n] + 180) % 360 - 180, 7))
+    )
+    assert verdict_of(film, tmp_path).findings == ()
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_by_its_rule_and_by_no_other(fault, tmp_path):
     rule, severity, spoil = FAULTS[fault]

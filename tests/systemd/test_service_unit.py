@@ -116,6 +116,17 @@ def test_the_program_is_started_with_arguments_that_it_takes():
     assert settings()["ConditionPathExists"] == ["/etc/cammcorder/rig.toml"]
 
 
+def test_a_stop_is_for_the_service_alone_which_ends_what_it_runs():
+    assert settings()["KillMode"] == ["mixed"]
+
+
+def test_a_program_that_it_runs_may_be_nice():
+    """`daemon.refiner` has `nice` do it; @resources, which is forbidden, has that call in it."""
+    *_, denied, allowed = settings()["SystemCallFilter"]
+    assert "@resources" in denied.removeprefix("~").split()
+    assert "setpriority" in allowed.split()
+
+
 def test_a_network_that_is_not_this_host_is_out_of_reach():
     assert settings()["IPAddressDeny"] == ["any"]
     assert settings()["IPAddressAllow"] == ["localhost"]
