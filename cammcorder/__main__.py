@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from cammcorder import __version__
 
@@ -26,6 +27,9 @@ VERBS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and say how it went, as an exit code."""
+    # Whoever starts us may have closed them: then what is said goes nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for good
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     options = _parser().parse_args(arguments)
     from camm.errors import CammError
 

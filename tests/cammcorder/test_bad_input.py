@@ -421,3 +421,12 @@ def test_standard_output_is_full(there, good, verb):
 def test_whoever_read_it_has_gone(there, good, verb):
     done = shell("", *READING[verb](good, Path("out")), behind="| head -n 0", cwd=there)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_standard_output_is_closed(there, good, closed):
+    done = shell("", "info", good, behind=closed, cwd=there)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = shell("", "info", "nothing.mp4", behind=closed, cwd=there)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
