@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _SECONDS = {"gyro": 10.0, "accel": 180.0, "mag": 180.0, "noise": 600.0}
 """For how long a rig is read, at the most for accel and mag: they end when they have enough."""
-_MUTE = 0.05
-"""After this part of the time a magnetometer that has said nothing is taken not to be there."""
+_MUTE_S = 2.0
+"""After so long a magnetometer that has said nothing is taken not to be there."""
 _HELP = {
     "gyro": "bias of the gyroscope: leave the rig alone",
     "accel": "bias, scale and axes of the accelerometer: rest the rig in twelve poses",
@@ -183,7 +183,7 @@ def _mag(options: argparse.Namespace) -> Calibration:
         def enough(part: float, heard: Listening) -> bool:
             field = heard.measurement().field
             if not len(field):
-                return part > _MUTE
+                return part * options.seconds > _MUTE_S
             seen = covered(field)
             if console.is_terminal:
                 live.update(sphere(seen), refresh=True)
