@@ -19,6 +19,9 @@ import time
 from collections.abc import Callable
 
 
+_CALLED = -2
+
+
 class _Waiter:
     """One thread's place in the queue; `ticket` tells its valid entry from cancelled ones, and is
     None once the thread has given up waiting.
@@ -117,7 +120,7 @@ class VirtualClock:
                 with self._lock:
                     for waiter in self._alive.pop(thread):
                         self._enqueue(waiter, self._now_ns)
-                    self._give_up_turn()
+                    self._give_up_turn(first)
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._alive[thread] = []
@@ -146,11 +149,11 @@ class VirtualClock:
             with self._lock:
                 if until_ns is not None:
                     self._enqueue(waiter, until_ns)
-                waiter.parked = True
-                self._give_up_turn()
+                self._give_up_turn(waiter)
             waiter.turn.acquire()
         except BaseException:
-            # Ctrl-C reaches the main thread while it waits, and it goes on out of turn.
+            # Ctrl-C reaches the main thread while it waits, and it goes on out of turn. It is
+            # raised where a function begins or has been called, and nowhere between.
             with self._lock:
                 waiter.ticket = None
                 if waiter.parked and not waiter.called:
@@ -158,7 +161,7 @@ class VirtualClock:
             raise
 
     def _enqueue(self, waiter: _Waiter, t_ns: int) -> None:
-        if waiter.ticket is None:
+        if waiter.ticket is None or waiter.called:
             return
         for start_ns, end_ns in self._stalls.get(waiter.name, ()):
             if start_ns <= t_ns < end_ns:
@@ -166,19 +169,20 @@ class VirtualClock:
         waiter.ticket = next(self._tickets)
         heapq.heappush(self._queue, (t_ns, waiter.ticket, waiter))
 
-    def _give_up_turn(self) -> None:
+    def _give_up_turn(self, parked: _Waiter) -> None:
         """The calling thread stops running; with the lock held. The last one moves time on."""
         self._running -= 1
+        parked.parked = True
         while self._running == 0 and self._queue:
             t_ns, ticket, waiter = self._queue[0]
             if ticket == waiter.ticket:
                 self._pace(t_ns)
-            heapq.heappop(self._queue)
-            if ticket == waiter.ticket:
-                self._now_ns = max(self._now_ns, t_ns)
+                if t_ns > self._now_ns:
+                    self._now_ns = t_ns
                 self._running += 1
-                waiter.called = True
+                waiter.called, waiter.ticket = True, _CALLED
                 waiter.turn.release()
+            heapq.heappop(self._queue)
 
     def _pace(self, t_ns: int) -> None:
         if self._speed is not None:
