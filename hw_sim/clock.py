@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 
-
 _CALLED = -2
 
 
@@ -177,8 +176,7 @@ class VirtualClock:
             t_ns, ticket, waiter = self._queue[0]
             if ticket == waiter.ticket:
                 self._pace(t_ns)
-                if t_ns > self._now_ns:
-                    self._now_ns = t_ns
+                self._now_ns = max(self._now_ns, t_ns)
                 self._running += 1
                 waiter.called, waiter.ticket = True, _CALLED
                 waiter.turn.release()

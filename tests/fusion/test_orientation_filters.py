@@ -56,9 +56,15 @@ def degrees_off(q, pose, mount):
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
+SOME_MOUNTS = [
+    pytest.param(mount, id=name, marks=[pytest.mark.proof] if number else [])
+    for number, (name, mount) in enumerate(reversed(MOUNTS.items()))
+]
+
+
 @pytest.mark.parametrize("name", STREAMED)
 @pytest.mark.parametrize("pose", POSES.values(), ids=POSES)
-@pytest.mark.parametrize("mount", MOUNTS.values(), ids=MOUNTS)
+@pytest.mark.parametrize("mount", SOME_MOUNTS)
 def test_a_camera_at_rest_points_where_it_points(name, pose, mount):
     q = make_filter(name, PERIOD_S).update(*at_rest(pose, mount, 400))
     assert q.shape == (400, 4)

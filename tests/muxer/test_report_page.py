@@ -403,7 +403,15 @@ def test_all_words_and_lines_stand_out(folder, look, scheme):
         assert ratio >= 4.5, (words, ratio)
 
 
-@pytest.mark.parametrize("width", [320, 360, 768, 1600])
+@pytest.mark.parametrize(
+    "width",
+    [
+        320,
+        1600,
+        pytest.param(360, marks=pytest.mark.proof),
+        pytest.param(768, marks=pytest.mark.proof),
+    ],
+)
 def test_it_fits_every_screen(folder, look, width):
     page = look(folder / "walk.html", width=width, height=740)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
