@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from contrasts import CONTRASTS
 from faulty_films import scenario
 
 from camm import UsageError
@@ -506,33 +507,12 @@ def test_a_token_is_asked_for_once_and_kept_out_of_urls(tmp_path, control, serve
     assert not [url for url in urls if TOKEN in url]
 
 
-CONTRASTS = """() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const luminance = (colour) => {
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = colour.map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = rgb(getComputedStyle(e).backgroundColor);
-      if (colour.length < 4 || colour[3] === 1) return colour.slice(0, 3);
-    }
-    throw new Error("no ground");
-  };
-  const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; (node = walker.nextNode());) {
-    const element = node.parentElement;
-    if (!node.data.trim() || element.closest("svg, noscript")) continue;
-    if (!element.checkVisibility({ visibilityProperty: true })) continue;
-    const style = getComputedStyle(element);
-    const [a, b] = [luminance(rgb(style.color).slice(0, 3)), luminance(ground(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    found.push([node.data.trim(), ratio, parseFloat(style.fontSize), Number(style.fontWeight)]);
-  }
-  return found;
-}"""
+OF_WORDS = f"""() => {{
+  {CONTRASTS}
+  return [...words("svg, noscript")].map(([text, element, style]) => [
+    text, contrast(style.color, element), parseFloat(style.fontSize), Number(style.fontWeight)
+  ]);
+}}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -553,13 +533,13 @@ def test_all_words_stand_out(control, serve, look, scheme, state):
     page = look(serve(control).url, color_scheme=scheme, reduced_motion="reduce")
     page.locator("#clips li").first.wait_for()
     page.locator("#sources tr.lost").wait_for()
-    told = page.evaluate(CONTRASTS)
+    told = page.evaluate(OF_WORDS)
     assert {"mag delivers nothing", KEPT, "Mark", "Room for", "no answer"} <= {t[0] for t in told}
     for words, ratio, size, weight in told:
         large = size >= 24 or (size >= 18.66 and weight >= 700)
         assert ratio >= (3 if large else 4.5), (words, ratio)
     clip_item(page, OLD).get_by_role("button", name="Delete").click()
-    assert min(ratio for _, ratio, *_ in page.evaluate(CONTRASTS)) >= 4.5
+    assert min(ratio for _, ratio, *_ in page.evaluate(OF_WORDS)) >= 4.5
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("jinja2")
 
+from contrasts import CONTRASTS
+
 from camm import PacketType, Samples
 from camm.frames import from_angle_axis, to_matrix
 from muxer import reader
@@ -355,39 +357,18 @@ def test_a_moment_that_is_named_is_gone_to(folder, look):
 # For everybody
 
 
-CONTRASTS = """() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const luminance = (colour) => {
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = colour.map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = rgb(getComputedStyle(e).backgroundColor);
-      if (colour.length < 4 || colour[3] === 1) return colour.slice(0, 3);
-    }
-    throw new Error("no ground");
-  };
+OF_ALL = f"""() => {{
+  {CONTRASTS}
   const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; (node = walker.nextNode());) {
-    const element = node.parentElement;
-    if (!node.data.trim() || element.closest("noscript, script, #hud")) continue;
-    if (!element.checkVisibility({ visibilityProperty: true })) continue;
-    const style = getComputedStyle(element);
-    const ink = rgb(element.closest("svg") ? style.fill : style.color).slice(0, 3);
-    const [a, b] = [luminance(ink), luminance(ground(element))];
-    found.push([node.data.trim(), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]);
-  }
-  for (const line of document.querySelectorAll(".line, .band, #plan .path, .block")) {
-    const ink = rgb(getComputedStyle(line)[line.matches(".block") ? "fill" : "stroke"]);
-    const [a, b] = [luminance(ink.slice(0, 3)), luminance(ground(line))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    found.push([line.getAttribute("class"), 1.5 * ratio]);
-  }
+  for (const [text, element, style] of words("noscript, script, #hud")) {{
+    found.push([text, contrast(element.closest("svg") ? style.fill : style.color, element)]);
+  }}
+  for (const line of document.querySelectorAll(".line, .band, #plan .path, .block")) {{
+    const ink = getComputedStyle(line)[line.matches(".block") ? "fill" : "stroke"];
+    found.push([line.getAttribute("class"), 1.5 * contrast(ink, line)]);
+  }}
   return found;
-}"""
+}}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -397,7 +378,7 @@ def test_all_words_and_lines_stand_out(folder, look, scheme):
     faults = '<p class="error">bad</p><p class="warning">poor</p><p><small>little</small></p>'
     (folder / "all.html").write_text(html.replace("</header>", f"{faults}</header>", 1), "utf-8")
     page = look(folder / "all.html", color_scheme=scheme)
-    told = page.evaluate(CONTRASTS)
+    told = page.evaluate(OF_ALL)
     assert {"bad", "poor", "little", "walk.mp4", "Over time", "line blue"} <= {t[0] for t in told}
     for words, ratio in told:
         assert ratio >= 4.5, (words, ratio)
