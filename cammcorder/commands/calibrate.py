@@ -183,7 +183,7 @@ def _mag(options: argparse.Namespace) -> Calibration:
         def enough(part: float, heard: Listening) -> bool:
             field = heard.measurement().field
             if not len(field):
-                return part * options.seconds > _MUTE_S
+                return bool(part * options.seconds > _MUTE_S)
             seen = covered(field)
             if console.is_terminal:
                 live.update(sphere(seen), refresh=True)
