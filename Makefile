@@ -9,7 +9,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= auto
+# One more than there are processors: some tests wait for what they have started.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 # Else every process that a test starts would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
