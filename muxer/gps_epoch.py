@@ -53,7 +53,8 @@ def recognise(times: Floats, created: datetime | None) -> GpsEpoch:
         return GpsEpoch.UNIX_MS
     if not len(seconds):
         return GpsEpoch.NONE
-    typical = datetime.fromtimestamp(float(np.median(seconds)), UTC)
+    # Not np.median, which loads all of numpy.ma.
+    typical = datetime.fromtimestamp(float(np.sort(seconds)[len(seconds) // 2]), UTC)
     if created is not None and abs(typical - created) < _NEAR:
         return GpsEpoch.UNIX
     return GpsEpoch.GPS

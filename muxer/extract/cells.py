@@ -17,6 +17,7 @@ from muxer.sample_table import Ints
 
 Cells: TypeAlias = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 _MINUS, _POINT = b"-."
 _LARGE = 1e9
@@ -109,7 +110,7 @@ def singles(values: npt.NDArray[np.float32]) -> Cells:
     whole = (mantissa / _POWERS[decimals]).astype(np.int64)
     fraction = mantissa - whole * _TENS[decimals]
     digits = _digits(fraction * _TENS[most - decimals], most)
-    digits = np.where(np.arange(most) < decimals[:, None], digits, 0).astype(np.uint8)
+    digits *= np.arange(most) < decimals[:, None]
     point = np.where(decimals > 0, _POINT, 0).astype(np.uint8)[:, None]
     cells = np.concatenate([_signs(np.signbit(values)), _whole(whole), point, digits], axis=1)
     if usual.all():
@@ -121,7 +122,7 @@ def singles(values: npt.NDArray[np.float32]) -> Cells:
     return cells
 
 
-def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def shortest(values: npt.NDArray[np.float32]) -> Floats:
     """Numbers that `%.9g` prints in as few digits as tell each float32 from its neighbours.
 
     Below 1e-13 and from 1e18 on it stays with nine digits: there powers of ten are not exact, or
@@ -136,24 +137,32 @@ def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return wide
 
 
-def _shortest(size: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+def _shortest(size: Floats) -> tuple[Ints, Ints]:
     """Whole numbers and how many of their digits are decimals, of float32 that are not negative.
 
-    Each is rounded to six digits, then seven, then eight, until it reads back as what it was. 0, or
-    from 1e-13 to 1e18.
+    Each is rounded to eight digits, then to more or fewer, so that it just reads back as what it
+    was. 0, or from 1e-13 to 1e18.
     """
     with np.errstate(divide="ignore"):
         magnitude = np.where(size > 0, np.floor(np.log10(size)), 0).astype(np.int64)
-    left, single = np.arange(len(size)), size.astype(np.float32)
-    mantissa, decimals = np.empty(len(size), np.int64), np.empty(len(size), np.int64)
-    for digits in (6, 7, 8, 9):
-        shift = digits - 1 - magnitude
-        up, down = _POWERS[np.maximum(shift, 0)], _POWERS[np.maximum(-shift, 0)]
-        rounded = np.rint(size * up / down) * down
-        mantissa[left], decimals[left] = rounded, np.maximum(shift, 0)
-        more = (rounded / up).astype(np.float32) != single
-        left, size, single, magnitude = left[more], size[more], single[more], magnitude[more]
+    mantissa, decimals, fits = _rounded(size, magnitude, 8)
+    rows = np.flatnonzero(~fits)
+    mantissa[rows], decimals[rows], _ = _rounded(size[rows], magnitude[rows], 9)
+    rows = np.flatnonzero(fits)
+    for digits in (7, 6):
+        fewer, shift, fits = _rounded(size[rows], magnitude[rows], digits)
+        rows = rows[fits]
+        mantissa[rows], decimals[rows] = fewer[fits], shift[fits]
     return mantissa, decimals
+
+
+def _rounded(size: Floats, magnitude: Ints, digits: int) -> tuple[Ints, Ints, Bools]:
+    """Rounded to so many digits: mantissas, decimals, and which read back as the same float32."""
+    shift = digits - 1 - magnitude
+    up, down = _POWERS[np.maximum(shift, 0)], _POWERS[np.maximum(-shift, 0)]
+    whole = np.rint(size * up / down) * down
+    same = (whole / up).astype(np.float32) == size.astype(np.float32)
+    return whole.astype(np.int64), np.maximum(shift, 0), same
 
 
 def _whole(values: Ints) -> Cells:
